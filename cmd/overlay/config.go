@@ -1,0 +1,66 @@
+package main
+
+import (
+	"log/slog"
+	"time"
+)
+
+// config is what the command line asks for: checked across options, with every
+// default filled in and every file name made absolute. The rest of the program
+// reads it and never looks at a flag.
+type config struct {
+	Host      string // address to listen on; an IP address or a host name
+	Port      int    // 0 lets the kernel choose one
+	HTTPSPort int    // 0 means no HTTPS listener
+	CertFile  string // PEM certificate chain for HTTPSPort
+	KeyFile   string // PEM private key for CertFile
+
+	DocumentRoot     string   // "" means that there is none
+	DirectoryIndex   []string // index files, in order of preference
+	DirectoryListing bool
+	URLAliases       []urlAlias
+
+	// Application names what declined requests fall through to; its Type is
+	// applicationStatic when there is none.
+	Application applicationConfig
+
+	Processes        int
+	Threads          int
+	QueueBacklog     int           // requests that may wait for a free thread
+	QueueTimeout     time.Duration // longest wait for a free thread
+	StartupTimeout   time.Duration // from start of a worker process to its ready message
+	GracefulTimeout  time.Duration // how long a stop waits for requests in flight
+	LimitRequestBody int64         // bytes
+	SocketTimeout    time.Duration // longest silence of a client in the middle of a body or response
+	HeaderTimeout    time.Duration // from the first byte of a request to the end of its fields
+	KeepAliveTimeout time.Duration // idle time between two requests of one connection
+	LogLevel         slog.Level
+	LogFormat        string // "text" or "json"
+	AccessLog        bool
+	AccessLogFormat  string // "common", "combined" or "json"
+}
+
+// urlAlias serves the file or directory Target below the URL path Path.
+type urlAlias struct{ Path, Target string }
+
+type applicationType string
+
+const (
+	applicationScript applicationType = "script" // a WSGI script file
+	applicationModule applicationType = "module" // a module on the import path
+	applicationStatic applicationType = "static" // no application
+)
+
+// applicationConfig describes the WSGI application and the Python that runs it.
+type applicationConfig struct {
+	Type             applicationType
+	EntryPoint       string // file of a script, name of a module
+	CallableObject   string // attribute of the module, "application" by default
+	MountPoint       string // "/" or "/prefix", without a trailing slash
+	WorkingDirectory string
+	PythonPath       []string // directories added to sys.path, .pth files read
+	Python           string   // interpreter asked for; "" lets pybridge.FindPython choose
+	SetEnv           []envVar // added to os.environ and to each environ
+}
+
+type envVar struct{ Name, Value string }
