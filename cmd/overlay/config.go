@@ -2,6 +2,7 @@ package main
 
 import (
 	"log/slog"
+	"path/filepath"
 	"time"
 )
 
@@ -11,7 +12,8 @@ import (
 type config struct {
 	Host      string // address to listen on; an IP address or a host name
 	Port      int    // 0 lets the kernel choose one
-	HTTPSPort int    // 0 means no HTTPS listener
+	HTTPS     bool   // whether there is an HTTPS listener, too
+	HTTPSPort int    // 0 lets the kernel choose one, if HTTPS is set
 	CertFile  string // PEM certificate chain for HTTPSPort
 	KeyFile   string // PEM private key for CertFile
 
@@ -33,7 +35,7 @@ type config struct {
 	LimitRequestBody int64         // bytes
 	SocketTimeout    time.Duration // longest silence of a client in the middle of a body or response
 	HeaderTimeout    time.Duration // from the first byte of a request to the end of its fields
-	KeepAliveTimeout time.Duration // idle time between two requests of one connection
+	KeepAliveTimeout time.Duration // idle time between two requests of one connection; 0 closes it after each response
 	LogLevel         slog.Level
 	LogFormat        string // "text" or "json"
 	AccessLog        bool
@@ -61,6 +63,15 @@ type applicationConfig struct {
 	PythonPath       []string // directories added to sys.path, .pth files read
 	Python           string   // interpreter asked for; "" lets pybridge.FindPython choose
 	SetEnv           []envVar // added to os.environ and to each environ
+}
+
+// venvDir is the folder beside the application, where a .venv is looked for: that
+// of the script, or the working directory of a module.
+func (a *applicationConfig) venvDir() string {
+	if a.Type == applicationScript {
+		return filepath.Dir(a.EntryPoint)
+	}
+	return a.WorkingDirectory
 }
 
 type envVar struct{ Name, Value string }

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"reflect"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+// commandLine is the grammar of the command line. Serving is the default
+// command, so that `overlay hello.wsgi` means `overlay start-server hello.wsgi`,
+// the words that mod_wsgi-express has for it. Further commands become further
+// fields beside StartServer.
+type commandLine struct {
+	Help    bool `short:"h" help:"Show this help and exit."`
+	Version bool `help:"Show the versions of overlay, Go and the Python that would run, and exit."`
+
+	StartServer serveCommand `cmd:"" default:"withargs" help:"Serve files and an application (the default command)."`
+}
+
+// serveCommand holds the options of serving as they were typed. Defaults are in
+// the tags, and from there in the help; meaning and checks across options are in
+// flags_check.go. No tag holds a comma-separated list of allowed values: kong's
+// message about a wrong one has no hint, ours (oneOf) has.
+type serveCommand struct {
+	EntryPointArgument string `arg:"" optional:"" name:"entry-point"`
+
+	DocumentRoot     string    `group:"Files" placeholder:"DIR" help:"Serve the files below DIR; they win over the application. Dotfiles and Python sources are never served."`
+	DirectoryIndex   commaList `group:"Files" placeholder:"NAME" default:"index.html" help:"Index file of a directory; repeat it or separate with commas, in order of preference."`
+	DirectoryListing bool      `group:"Files" help:"Show the names in a directory that has no index file."`
+	URLAlias         pairList  `group:"Files" name:"url-alias" placeholder:"PATH TARGET" help:"Serve the file or directory TARGET at the URL path PATH. PATH=TARGET works too. Repeatable."`
+
+	ApplicationType  string       `group:"Application" placeholder:"TYPE" help:"How ENTRY-POINT names the application: script (a file), module (an importable name, also MODULE:CALLABLE) or static (no application). Default: script, or static without ENTRY-POINT."`
+	EntryPoint       string       `group:"Application" placeholder:"NAME" help:"The same as ENTRY-POINT, as an option."`
+	CallableObject   string       `group:"Application" placeholder:"NAME" default:"application" help:"Name of the WSGI callable in the script or module."`
+	MountPoint       string       `group:"Application" placeholder:"PATH" default:"/" help:"URL path below which the application lives."`
+	WorkingDirectory string       `group:"Application" placeholder:"DIR" help:"Working directory of the application, first on sys.path. Default: where overlay is started."`
+	Setenv           pairList     `group:"Application" placeholder:"NAME VALUE" help:"Set a variable in os.environ and in the WSGI environ. NAME=VALUE works too. Repeatable."`
+	Python           string       `group:"Python" placeholder:"FILE" help:"Interpreter that runs the application. Default: the one in $$VIRTUAL_ENV, else in .venv beside the application, else python3 on PATH."`
+	PythonPath       repeatedList `group:"Python" placeholder:"DIR" help:"Add DIR to sys.path and read its .pth files. Repeatable."`
+
+	Processes      int           `group:"Processes and queue" placeholder:"N" default:"1" help:"Worker processes."`
+	Threads        int           `group:"Processes and queue" placeholder:"N" default:"5" help:"Request threads in each worker process."`
+	QueueBacklog   int           `group:"Processes and queue" placeholder:"N" default:"100" help:"Requests that may wait for a free thread; one more is answered 503 at once."`
+	QueueTimeout   time.Duration `group:"Processes and queue" placeholder:"TIME" default:"45" help:"Longest wait for a free thread, then 503."`
+	StartupTimeout time.Duration `group:"Processes and queue" placeholder:"TIME" default:"15" help:"Time that a worker process may take to import the application."`
+
+	LimitRequestBody byteSize      `group:"Limits and timeouts" placeholder:"SIZE" default:"10M" help:"Largest request body; a larger one is answered 413. K, M and G stand for powers of 1024."`
+	GracefulTimeout  time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"15" help:"Time that a stop waits for requests in flight."`
+	HeaderTimeout    time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"15" help:"Time that a client may take to send the head of a request."`
+	KeepAliveTimeout time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"75" help:"Time that a connection may stay idle between two requests; 0 closes it after each response."`
+	SocketTimeout    time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"60" help:"Longest silence of a client in the middle of a body or a response."`
+
+	Host               string `group:"Listener and TLS" placeholder:"ADDRESS" default:"127.0.0.1" help:"Address to listen on; 0.0.0.0 or :: for all of this machine."`
+	Port               int    `group:"Listener and TLS" placeholder:"N" default:"8000" help:"Port for HTTP; 0 lets the system choose one."`
+	HTTPSPort          int    `group:"Listener and TLS" name:"https-port" placeholder:"N" help:"Port for HTTPS, beside the one for HTTP; 0 lets the system choose one. Needs a certificate."`
+	SSLCertificateFile string `group:"Listener and TLS" name:"ssl-certificate-file" placeholder:"FILE" help:"Certificate chain, PEM."`
+	SSLCertificateKey  string `group:"Listener and TLS" name:"ssl-certificate-key-file" placeholder:"FILE" help:"Private key of the certificate, PEM."`
+	SSLCertificate     string `group:"Listener and TLS" name:"ssl-certificate" placeholder:"PREFIX" help:"Short for PREFIX.crt and PREFIX.key."`
+
+	LogLevel        string `group:"Logs" placeholder:"LEVEL" default:"info" help:"What the log on stderr is about: debug, info, warn or error, and what is worse."`
+	LogFormat       string `group:"Logs" placeholder:"FORMAT" default:"text" help:"Format of the log on stderr: text or json."`
+	AccessLog       bool   `group:"Logs" help:"Write a line for each response to stdout."`
+	AccessLogFormat string `group:"Logs" placeholder:"FORMAT" default:"common" help:"Format of the access log: common, combined or json."`
+}
+
+// parse reads args into a new commandLine. The context tells which command was
+// chosen and which options were given. Every error is a usageError.
+func parse(args []string) (*commandLine, *kong.Context, error) {
+	cli := &commandLine{}
+	parser, err := kong.New(cli,
+		kong.Name("overlay"),
+		kong.NoDefaultHelp(),
+		kong.TypeMapper(reflect.TypeFor[time.Duration](), kong.MapperFunc(decodeSeconds)),
+		kong.KindMapper(reflect.Int, kong.MapperFunc(decodeInt)),
+		kong.KindMapper(reflect.String, kong.MapperFunc(decodeString)),
+		kong.KindMapper(reflect.Bool, switchMapper{}),
+	)
+	if err != nil {
+		panic(err) // the grammar above is wrong, whatever the arguments: any test finds it
+	}
+	ctx, err := parser.Parse(args)
+	if err != nil {
+		return nil, nil, explainParseError(err, args, parser.Model)
+	}
+	if err := refuseRepeated(ctx); err != nil {
+		return nil, nil, err
+	}
+	return cli, ctx, nil
+}
+
+// given returns the names of the options that stand on the command line, with
+// how often each does.
+func given(ctx *kong.Context) map[string]int {
+	names := map[string]int{}
+	for _, path := range ctx.Path {
+		if path.Flag != nil {
+			names[path.Flag.Name]++
+		}
+	}
+	return names
+}
+
+// refuseRepeated refuses a second occurrence of an option that holds one value:
+// the first could not take effect, and the design wants that said, although
+// mod_wsgi-express lets the last one win.
+func refuseRepeated(ctx *kong.Context) error {
+	names := given(ctx)
+	for _, path := range ctx.Path {
+		if f := path.Flag; f != nil && names[f.Name] > 1 && f.Target.Kind() != reflect.Slice && !f.IsBool() {
+			return usagef("keep one of them", "--%s is given %d times", f.Name, names[f.Name])
+		}
+	}
+	return nil
+}
