@@ -1,0 +1,250 @@
+package main
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// timeouts bounds how long a client may keep a connection waiting. Zero or less
+// means no bound.
+type timeouts struct {
+	// header runs from the first byte of a request to the end of its fields. On a
+	// new connection it also bounds the wait for that first byte, and then the time
+	// from the first byte of a TLS handshake to the end of the first fields.
+	header time.Duration
+	// keepAlive is the longest silence between two requests.
+	keepAlive time.Duration
+	// socket is the longest silence within a body or a response. A transfer that
+	// moves, however slowly, is never cut.
+	socket time.Duration
+}
+
+// epoch is the zero of the clock of connections: a reading of the monotonic clock
+// alone costs half of time.Now.
+var epoch = time.Now()
+
+func clock() time.Duration { return time.Since(epoch) }
+
+// phase says what a connection waits for when it reads.
+type phase uint8
+
+const (
+	phaseNew   phase = iota // accepted; nothing has been read
+	phaseIdle               // between two requests
+	phaseHead               // within request line and fields
+	phaseBody               // within a body
+	phaseOwner              // SetDeadline was called: whoever did that keeps the time
+)
+
+// errWouldBlock ends a read that must not wait and finds nothing.
+var errWouldBlock = errors.New("nothing to read without waiting")
+
+// connection is one client connection that keeps the timeouts.
+//
+// Deadlines of the net package cost more than 100 ns a change, so none is set for
+// each request. One is armed at a moment that is certainly not later than the true
+// deadline, and left alone; when it fires, the true deadline is looked at, and a
+// read or write that has time left goes on. A busy connection pays one clock
+// reading for each read, nothing for each write, and one change of deadline per timeout.
+//
+// All fields but linger belong to the goroutine that serves the connection.
+type connection struct {
+	net.Conn
+	timeouts *timeouts
+
+	phase  phase
+	nowait bool          // a read finds what is there or errWouldBlock
+	since  time.Duration // when the wait of this phase began, 0: with the next read
+	armed  time.Duration // the read deadline set in Conn, 0: none
+
+	writer writeWatch
+
+	// linger asks Close to let the client read the last response first.
+	linger atomic.Bool
+}
+
+// connectionListener wraps what it accepts into connections.
+type connectionListener struct {
+	net.Listener
+	timeouts *timeouts
+}
+
+// listenConnections gives listener's connections the bounds limits. TLS goes on top
+// of the result: tls.NewListener(listenConnections(l, t), config).
+func listenConnections(listener net.Listener, limits timeouts) net.Listener {
+	return &connectionListener{Listener: listener, timeouts: &limits}
+}
+
+func (l *connectionListener) Accept() (net.Conn, error) {
+	inner, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return newConnection(inner, l.timeouts), nil
+}
+
+func newConnection(inner net.Conn, limits *timeouts) *connection {
+	return &connection{Conn: inner, timeouts: limits, since: clock()}
+}
+
+// connectionOf returns the connection below c, nil if there is none.
+func connectionOf(c net.Conn) *connection {
+	switch c := c.(type) {
+	case *connection:
+		return c
+	case *tls.Conn:
+		inner, _ := c.NetConn().(*connection)
+		return inner
+	}
+	return nil
+}
+
+// connectionState is the ConnState callback of the server: it tells a connection
+// where in the exchange it stands. The step from head to body comes by SetReadDeadline.
+func connectionState(c net.Conn, state fasthttp.ConnState) {
+	inner := connectionOf(c)
+	if inner == nil || inner.phase == phaseOwner {
+		return
+	}
+	switch state {
+	case fasthttp.StateActive:
+		// fasthttp calls a new connection active before it reads: that one stays new.
+		if inner.phase != phaseNew {
+			inner.enter(phaseHead)
+		}
+	case fasthttp.StateIdle:
+		inner.enter(phaseIdle)
+	}
+}
+
+func (c *connection) enter(p phase) {
+	c.phase, c.since = p, 0
+}
+
+// Read reads within the bound of the phase.
+func (c *connection) Read(p []byte) (int, error) {
+	if c.nowait {
+		return readNow(c.Conn, p)
+	}
+	if c.phase == phaseOwner {
+		return c.Conn.Read(p)
+	}
+	deadline := c.readDeadline()
+	for {
+		if c.armed == 0 && deadline > 0 || c.armed > deadline {
+			c.armRead(deadline)
+		}
+		n, err := c.Conn.Read(p)
+		if n > 0 && c.phase == phaseNew {
+			c.enter(phaseHead)
+		}
+		if err == nil || n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return n, err
+		}
+		if deadline > 0 && clock() >= deadline {
+			return 0, err
+		}
+		c.armRead(deadline) // it was armed for an earlier wait
+	}
+}
+
+// readDeadline returns the end of the current wait, 0 for none.
+func (c *connection) readDeadline() time.Duration {
+	var limit time.Duration
+	switch c.phase {
+	case phaseNew, phaseHead:
+		limit = c.timeouts.header
+	case phaseIdle:
+		limit = c.timeouts.keepAlive
+	case phaseBody:
+		limit, c.since = c.timeouts.socket, 0 // every byte starts the wait anew
+	}
+	if limit <= 0 {
+		return 0
+	}
+	if c.since == 0 {
+		c.since = clock()
+	}
+	return c.since + limit
+}
+
+// armRead sets the read deadline of Conn, 0 for none. An error is left to the read
+// that follows: the connection is closed then.
+func (c *connection) armRead(deadline time.Duration) {
+	c.armed = deadline
+	if deadline == 0 {
+		_ = c.Conn.SetReadDeadline(time.Time{})
+		return
+	}
+	_ = c.Conn.SetReadDeadline(epoch.Add(deadline))
+}
+
+// SetReadDeadline is how fasthttp says that the head of a request is complete and
+// its body comes next (hygiene.headerReceived asks for the call). The time itself is
+// ignored: the connection keeps its own.
+func (c *connection) SetReadDeadline(t time.Time) error {
+	if c.phase == phaseOwner {
+		return c.Conn.SetReadDeadline(t)
+	}
+	c.enter(phaseBody)
+	return nil
+}
+
+// SetWriteDeadline takes the time from here on: crypto/tls bounds its last alert so.
+func (c *connection) SetWriteDeadline(t time.Time) error {
+	c.writer.off = true
+	return c.Conn.SetWriteDeadline(t)
+}
+
+// SetDeadline hands the keeping of time to the caller, for good: a connection that
+// leaves HTTP/1 (HTTP/2, an upgrade) has other waits than those known here.
+func (c *connection) SetDeadline(t time.Time) error {
+	c.phase, c.writer.off = phaseOwner, true
+	return c.Conn.SetDeadline(t)
+}
+
+// How long Close lets a client that still sends read the last response: at most
+// lingerTotal, and lingerSilence without a byte from it.
+const (
+	lingerTotal   = 5 * time.Second
+	lingerSilence = 2 * time.Second
+)
+
+// Close closes the connection. After closeAfterResponse it first says that no more
+// will be sent, and drops what the client sends until that one closes as well: a
+// close with bytes unread resets the connection, and the reset may reach the client
+// before it has read the response (RFC 9112 section 9.6).
+func (c *connection) Close() error {
+	if c.linger.CompareAndSwap(true, false) {
+		if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
+			c.dropInput()
+		}
+	}
+	return c.Conn.Close()
+}
+
+func (c *connection) dropInput() {
+	buffer := drainBuffers.Get().(*[8 << 10]byte)
+	defer drainBuffers.Put(buffer)
+	for end := time.Now().Add(lingerTotal); ; {
+		silence := time.Now().Add(lingerSilence)
+		if silence.After(end) {
+			silence = end
+		}
+		if c.Conn.SetReadDeadline(silence) != nil {
+			return
+		}
+		if _, err := c.Conn.Read(buffer[:]); err != nil {
+			return
+		}
+	}
+}
+
+var _ io.ReaderFrom = (*connection)(nil) // or sendfile is lost
