@@ -1,0 +1,133 @@
+package e2e
+
+import (
+	"context"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"overlay/tests/e2e/load"
+)
+
+// TestKilledWorker kills worker processes under load, one at a time. Only what
+// the dead process held may fail, with 502; the next process is there soon;
+// every request that was sent is accounted for.
+func TestKilledWorker(t *testing.T) {
+	const (
+		processes, threads = 2, 5
+		clients            = 16 // more than there are threads: some always wait in the queue
+		kills              = 5
+	)
+	s := startRecorder(t, "--processes", "2", "--threads", "5")
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var account load.Account
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		account.Run(ctx, s.Addr, clients, func(n int) string { return workTarget(n, 0.02) })
+	}()
+
+	var killed []int
+	var pauses []time.Duration // from a kill to the first answer of the next process
+	known := awaitPIDs(t, &account, nil, processes)
+	for range kills {
+		victim := known[0]
+		at := time.Now()
+		if err := syscall.Kill(victim, syscall.SIGKILL); err != nil {
+			t.Fatalf("kill %d: %v", victim, err)
+		}
+		killed = append(killed, victim)
+		known = awaitPIDs(t, &account, killed, processes)
+		pauses = append(pauses, firstAnswer(t, &account, known[len(known)-1]).Sub(at))
+	}
+	stop()
+	<-done
+
+	t.Logf("%s; from kill to the first answer of the next process: %v", &account, pauses)
+	slices.Sort(pauses)
+	// One slow start may be the machine's fault; most of them are ours.
+	if median := pauses[len(pauses)/2]; median > time.Second {
+		t.Errorf("the pool is whole again after %v, want within a second", median)
+	}
+
+	begun := s.begun(t)
+	failedBy := map[int]int{} // how many requests each dead process took with it
+	for _, o := range account.Outcomes() {
+		number := numberOf(t, o.Target)
+		pid, wasBegun := begun[number]
+		switch {
+		case o.Fate != load.Answered:
+			t.Errorf("request %d was %v: %v", number, o.Fate, o.Err)
+		case o.Status == 200:
+			if answered := pidOf(t, o); answered != pid {
+				t.Errorf("request %d was begun by %d and answered by %d", number, pid, answered)
+			}
+		case o.Status != 502:
+			t.Errorf("request %d was answered %d, want 200 or 502", number, o.Status)
+		case wasBegun && !slices.Contains(killed, pid):
+			t.Errorf("request %d failed, and process %d, which began it, was not killed", number, pid)
+		default:
+			// A request that was handed over and not begun is the dead process's too;
+			// which one's does not show in the record.
+			failedBy[pid]++
+		}
+		delete(begun, number)
+	}
+	total := 0
+	for pid, n := range failedBy {
+		total += n
+		if pid != 0 && n > threads {
+			t.Errorf("%d requests failed that process %d had begun, which has %d threads", n, pid, threads)
+		}
+	}
+	if limit := kills * threads; total > limit {
+		t.Errorf("%d requests failed, want at most %d: %d for each process killed", total, limit, threads)
+	}
+	if total == 0 {
+		t.Error("no request failed: nothing was killed under load")
+	}
+	for number := range begun {
+		t.Errorf("the application began request %d, which no client sent", number)
+	}
+}
+
+// awaitPIDs waits until as many processes as wanted have answered requests,
+// those that are gone aside, and returns them, the one seen last at the end.
+func awaitPIDs(t *testing.T, account *load.Account, gone []int, wanted int) []int {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; {
+		var pids []int
+		for _, o := range account.Outcomes() {
+			if o.Status != 200 {
+				continue
+			}
+			if pid := pidOf(t, o); !slices.Contains(gone, pid) && !slices.Contains(pids, pid) {
+				pids = append(pids, pid)
+			}
+		}
+		if len(pids) >= wanted {
+			if len(pids) > wanted {
+				t.Errorf("processes %v answer, want %d of them", pids, wanted)
+			}
+			return pids
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("processes %v answer, want %d of them; %s", pids, wanted, account)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// firstAnswer returns when the process pid answered for the first time.
+func firstAnswer(t *testing.T, account *load.Account, pid int) time.Time {
+	t.Helper()
+	for _, o := range account.Outcomes() {
+		if o.Status == 200 && pidOf(t, o) == pid {
+			return o.Ended
+		}
+	}
+	t.Fatalf("process %d answered nothing", pid)
+	return time.Time{}
+}
