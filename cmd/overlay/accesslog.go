@@ -143,14 +143,14 @@ func (l *accessLog) write(e *accessEntry) {
 	full := len(l.pending) >= accessFlushBytes
 	l.mu.Unlock()
 	if first {
-		signal(l.dirty)
+		wake(l.dirty)
 	}
 	if full {
-		signal(l.full)
+		wake(l.full)
 	}
 }
 
-func signal(c chan struct{}) {
+func wake(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
 	default: // it is signalled already

@@ -42,14 +42,14 @@ type serveCommand struct {
 	Processes      int           `group:"Processes and queue" placeholder:"N" default:"1" help:"Worker processes."`
 	Threads        int           `group:"Processes and queue" placeholder:"N" default:"5" help:"Request threads in each worker process."`
 	QueueBacklog   int           `group:"Processes and queue" placeholder:"N" default:"100" help:"Requests that may wait for a free thread; one more is answered 503 at once."`
-	QueueTimeout   time.Duration `group:"Processes and queue" placeholder:"TIME" default:"45" help:"Longest wait for a free thread, then 503."`
-	StartupTimeout time.Duration `group:"Processes and queue" placeholder:"TIME" default:"15" help:"Time that a worker process may take to import the application."`
+	QueueTimeout   time.Duration `group:"Processes and queue" placeholder:"TIME" default:"45s" help:"Longest wait for a free thread, then 503."`
+	StartupTimeout time.Duration `group:"Processes and queue" placeholder:"TIME" default:"15s" help:"Time that a worker process may take to import the application."`
 
 	LimitRequestBody byteSize      `group:"Limits and timeouts" placeholder:"SIZE" default:"10M" help:"Largest request body; a larger one is answered 413. K, M and G stand for powers of 1024."`
-	GracefulTimeout  time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"15" help:"Time that a stop waits for requests in flight."`
-	HeaderTimeout    time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"15" help:"Time that a client may take to send the head of a request."`
-	KeepAliveTimeout time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"75" help:"Time that a connection may stay idle between two requests; 0 closes it after each response."`
-	SocketTimeout    time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"60" help:"Longest silence of a client in the middle of a body or a response."`
+	GracefulTimeout  time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"15s" help:"Time that a stop waits for requests in flight."`
+	HeaderTimeout    time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"15s" help:"Time that a client may take to send the head of a request."`
+	KeepAliveTimeout time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"75s" help:"Time that a connection may stay idle between two requests; 0 closes it after each response."`
+	SocketTimeout    time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"60s" help:"Longest silence of a client in the middle of a body or a response."`
 
 	Host               string `group:"Listener and TLS" placeholder:"ADDRESS" default:"127.0.0.1" help:"Address to listen on; 0.0.0.0 or :: for all of this machine."`
 	Port               int    `group:"Listener and TLS" placeholder:"N" default:"8000" help:"Port for HTTP; 0 lets the system choose one."`
@@ -64,11 +64,9 @@ type serveCommand struct {
 	AccessLogFormat string `group:"Logs" placeholder:"FORMAT" default:"common" help:"Format of the access log: common, combined or json."`
 }
 
-// parse reads args into a new commandLine. The context tells which command was
-// chosen and which options were given. Every error is a usageError.
-func parse(args []string) (*commandLine, *kong.Context, error) {
-	cli := &commandLine{}
-	parser, err := kong.New(cli,
+// newParser returns the parser of a grammar, a *commandLine outside of tests.
+func newParser(grammar any) *kong.Kong {
+	return kong.Must(grammar, // a wrong grammar panics in any test
 		kong.Name("overlay"),
 		kong.NoDefaultHelp(),
 		kong.TypeMapper(reflect.TypeFor[time.Duration](), kong.MapperFunc(decodeSeconds)),
@@ -76,9 +74,13 @@ func parse(args []string) (*commandLine, *kong.Context, error) {
 		kong.KindMapper(reflect.String, kong.MapperFunc(decodeString)),
 		kong.KindMapper(reflect.Bool, switchMapper{}),
 	)
-	if err != nil {
-		panic(err) // the grammar above is wrong, whatever the arguments: any test finds it
-	}
+}
+
+// parse reads args into a new commandLine. The context tells which command was
+// chosen and which options were given. Every error is a usageError.
+func parse(args []string) (*commandLine, *kong.Context, error) {
+	cli := &commandLine{}
+	parser := newParser(cli)
 	ctx, err := parser.Parse(args)
 	if err != nil {
 		return nil, nil, explainParseError(err, args, parser.Model)

@@ -93,7 +93,7 @@ func optionHelp(flag *kong.Flag) string {
 	if !flag.HasDefault {
 		return flag.Help
 	}
-	return strings.TrimSuffix(flag.Help, ".") + " (default " + flag.Default + ")."
+	return strings.TrimSuffix(flag.Help, ".") + " (default" + noBreak + flag.Default + ")."
 }
 
 // writeEntry writes name, and text wrapped in the column beside it.
@@ -112,12 +112,16 @@ func writeEntry(out *bytes.Buffer, width int, name, text string) {
 	}
 }
 
-// wrap breaks text between words into lines of at most width characters; a
-// longer word has a line of its own.
+// noBreak is written as a space at which wrap breaks no line.
+const noBreak = "\u00a0"
+
+// wrap breaks text at spaces into lines of at most width bytes; a longer word has
+// a line of its own.
 func wrap(text string, width int) []string {
 	var lines []string
 	line := ""
-	for _, word := range strings.Fields(text) {
+	for word := range strings.SplitSeq(text, " ") {
+		word = strings.ReplaceAll(word, noBreak, " ")
 		if line != "" && len(line)+1+len(word) > width {
 			lines = append(lines, line)
 			line = ""

@@ -97,10 +97,8 @@ func (h *textHandler) Handle(_ context.Context, r slog.Record) error {
 	if !r.Time.IsZero() {
 		line = r.Time.AppendFormat(line, "2006-01-02 15:04:05.000 ")
 	}
-	line = append(line, r.Level.String()...)
-	for n := len(r.Level.String()); n < 6; n++ {
-		line = append(line, ' ')
-	}
+	level := r.Level.String()
+	line = append(append(line, level...), "      "[min(len(level), 5):]...)
 	line = appendEscaped(line, r.Message)
 	line = append(line, h.attrs...)
 	traces := append([]byte(nil), h.traces...)

@@ -85,8 +85,3 @@ func printError(w io.Writer, err error) {
 	}
 	_, _ = w.Write(line) // nowhere left to complain
 }
-
-// serve stands in until serve.go is here.
-func serve(context.Context, *config, io.Writer, io.Writer) error {
-	return errors.New("this build does not serve yet")
-}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -66,9 +65,4 @@ func (p *program) printVersion(c *serveCommand) error {
 	}
 	_, err = p.stdout.Write(out.Bytes())
 	return err
-}
-
-// findPython stands in until pybridge offers one.
-func findPython(string, string) (path, version string, err error) {
-	return "", "", errors.New("this build does not look for one yet")
 }
