@@ -26,6 +26,7 @@ const (
 // run does what args say and returns the exit status. stdout gets what was asked
 // for (help, versions, the access log), stderr what was not (banner, log, errors).
 func run(args []string, stdout, stderr io.Writer) int {
+	stderr = &lockedWriter{w: stderr}
 	p := &program{stdout: stdout, stderr: stderr, findPython: findPython, serve: serve}
 	if err := p.run(args); err != nil {
 		printError(stderr, err)

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+
+	"overlay/fallthrough"
+	"overlay/pybridge"
+	"overlay/static"
+
+	"github.com/valyala/fasthttp"
+)
+
+// findPython is the pythonFinder of the program.
+func findPython(explicit, dir string) (path, version string, err error) {
+	interpreter, err := inspectPython(context.Background(), explicit, dir)
+	return interpreter.Path, interpreter.String(), err
+}
+
+// inspectPython finds the interpreter and asks it what it is. Its errors are for
+// whoever typed the command.
+func inspectPython(ctx context.Context, explicit, dir string) (pybridge.Interpreter, error) {
+	path, err := pybridge.FindPython(explicit, dir)
+	if err != nil {
+		return pybridge.Interpreter{}, withHint(fmt.Errorf("find Python: %w", err),
+			"name the interpreter: --python PATH, an executable or a virtual environment; Debian's is in the package python3")
+	}
+	interpreter, err := pybridge.Inspect(ctx, path)
+	switch {
+	case errors.Is(err, pybridge.ErrPythonTooOld):
+		return interpreter, withHint(fmt.Errorf("python: %w", err), "name a newer one: --python PATH")
+	case err != nil:
+		return interpreter, withHint(fmt.Errorf("python: %w", err), "name an interpreter that runs: --python PATH")
+	}
+	return interpreter, nil
+}
+
+// newFallthrough starts the process group of the application.
+func newFallthrough(cfg *config, python string, output *appOutput, log *slog.Logger) (*fallthru.Handler, error) {
+	app := &cfg.Application
+	options := pybridge.Options{
+		Python: python,
+		Application: pybridge.Application{
+			Script:     app.Type == applicationScript,
+			EntryPoint: app.EntryPoint,
+			Callable:   app.CallableObject,
+			Directory:  app.WorkingDirectory,
+			Path:       app.PythonPath,
+		},
+		Threads:      cfg.Threads,
+		Multiprocess: cfg.Processes > 1,
+		Environ: []pybridge.Variable{
+			{Name: "SERVER_SOFTWARE", Value: "overlay/" + overlayVersion()},
+		},
+		Output: output.write,
+		Logger: log,
+	}
+	if cfg.DocumentRoot != "" {
+		options.Environ = append(options.Environ, pybridge.Variable{Name: "DOCUMENT_ROOT", Value: cfg.DocumentRoot})
+	}
+	for _, v := range app.SetEnv {
+		options.SetEnv = append(options.SetEnv, pybridge.Variable{Name: v.Name, Value: v.Value})
+	}
+	return fallthru.New(fallthru.Options{
+		Mounts: []fallthru.Mount{{
+			Path: app.MountPoint,
+			Group: fallthru.GroupOptions{
+				Start:          func(ctx context.Context) (fallthru.Worker, error) { return startWorker(ctx, options) },
+				Processes:      cfg.Processes,
+				Threads:        cfg.Threads,
+				QueueBacklog:   orNone(cfg.QueueBacklog),
+				QueueTimeout:   cfg.QueueTimeout,
+				StartupTimeout: cfg.StartupTimeout,
+				Logger:         log,
+			},
+		}},
+		Path:             static.Path,
+		NotFound:         func(ctx *fasthttp.RequestCtx) { writeErrorPage(ctx, fasthttp.StatusNotFound) },
+		Error:            writeErrorPage,
+		LimitRequestBody: cfg.LimitRequestBody,
+		Logger:           log,
+	})
+}
+
+// orNone turns the 0 of an option into what a package of ours calls none: there,
+// zero stands for the default.
+func orNone(n int) int {
+	if n == 0 {
+		return -1
+	}
+	return n
+}
+
+// pythonWorker makes a fallthru.Worker of a worker process of pybridge.
+type pythonWorker struct{ *pybridge.Worker }
+
+func startWorker(ctx context.Context, options pybridge.Options) (fallthru.Worker, error) {
+	w, err := pybridge.Start(ctx, options)
+	if err != nil {
+		var load *pybridge.LoadError
+		if errors.As(err, &load) {
+			return nil, &loadError{text: load.Text}
+		}
+		return nil, err
+	}
+	return pythonWorker{w}, nil
+}
+
+// loadError is why the application could not be loaded, traceback and all.
+type loadError struct{ text string }
+
+func (e *loadError) Error() string { return fallthru.ErrLoad.Error() + ": " + lastLine(e.text) }
+func (e *loadError) Unwrap() error { return fallthru.ErrLoad }
+
+// Traceback implements fallthru.Tracebacker.
+func (e *loadError) Traceback() string { return e.text }
+
+func lastLine(text string) string {
+	text = strings.TrimRight(text, "\n")
+	return text[strings.LastIndexByte(text, '\n')+1:]
+}
+
+var pythonRequests = sync.Pool{New: func() any { return new(pybridge.Request) }}
+
+// Serve implements fallthru.Worker.
+func (w pythonWorker) Serve(ctx *fasthttp.RequestCtx, r *fallthru.Request, free func()) error {
+	request := pythonRequests.Get().(*pybridge.Request)
+	defer pythonRequests.Put(request)
+	*request = pybridge.Request{
+		Path:       r.Path,
+		MountPoint: r.MountPoint,
+		Body:       r.Body,
+		File:       r.File,
+		BodySize:   r.BodySize,
+		HasBody:    r.HasBody,
+	}
+	err := w.Worker.Serve(ctx, request, free)
+	switch {
+	case errors.Is(err, pybridge.ErrNotSent):
+		return fmt.Errorf("%w: %w", fallthru.ErrNotHandedOver, err)
+	case errors.Is(err, pybridge.ErrGone):
+		return fmt.Errorf("%w: %w", fallthru.ErrWorkerGone, err)
+	}
+	return err
+}
+
+// appOutput writes what the application prints: always, whatever the log level,
+// and marked with the process that printed it.
+type appOutput struct {
+	log *slog.Logger // lets everything through
+}
+
+func newAppOutput(w io.Writer, cfg *config) *appOutput {
+	return &appOutput{log: slog.New(newLogHandler(w, cfg.LogFormat, slog.LevelDebug))}
+}
+
+// write logs one line of the worker process pid.
+func (o *appOutput) write(pid int, stream string, line []byte) {
+	o.log.Info(string(line), "worker", pid, "stream", stream)
+}
+
+// sourceOf returns the files of the application that are never served: its script.
+func sourceOf(app *applicationConfig) []string {
+	if app.Type != applicationScript {
+		return nil
+	}
+	return []string{app.EntryPoint}
+}

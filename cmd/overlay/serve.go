@@ -1,0 +1,225 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+
+	"overlay/fallthrough"
+	"overlay/static"
+
+	"github.com/valyala/fasthttp"
+)
+
+// serve serves what cfg says until a signal or ctx ends it. It is where the
+// packages meet:
+//
+//	connection -> hygiene -> static -> fallthrough -> pybridge
+//
+// stdout gets the access log, stderr the banner and the log.
+func serve(ctx context.Context, cfg *config, stdout, stderr io.Writer) error {
+	ctx, signals := watchSignals(ctx)
+	defer signals.stop()
+	log := newLogger(stderr, cfg)
+	site := &site{cfg: cfg, log: log}
+	if err := site.listen(); err != nil {
+		return err
+	}
+	defer site.closeListeners()
+
+	info := site.addresses()
+	if cfg.Application.Type != applicationStatic {
+		python, err := inspectPython(ctx, cfg.Application.Python, cfg.Application.venvDir())
+		if err != nil {
+			return err
+		}
+		info.PythonPath, info.PythonVersion = python.Path, python.String()
+		site.app, err = newFallthrough(cfg, python.Path, newAppOutput(stderr, cfg), log)
+		if err != nil {
+			return err
+		}
+		defer site.stopApplication()
+	}
+	if err := site.build(stdout); err != nil {
+		return err
+	}
+	defer site.close()
+
+	failed := site.start()
+	if site.app != nil {
+		// Files are served already; the banner waits, so that whoever reads it
+		// finds the application there. Why it is not, the log has said.
+		_ = site.app.Wait(ctx)
+	}
+	if ctx.Err() == nil {
+		banner(stderr, cfg, info)
+	}
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	return site.shutDown(signals)
+}
+
+// site is everything that serves one command line.
+type site struct {
+	cfg *config
+	log *slog.Logger
+
+	http, https net.Listener // nil when not asked for
+	files       *static.Handler
+	app         *fallthru.Handler // nil without an application
+	accessLog   *accessLog
+	server      *fasthttp.Server
+}
+
+// listen opens the listeners first, so that a taken port is known before
+// anything is started.
+func (s *site) listen() (err error) {
+	s.http, err = listen(s.cfg.Host, s.cfg.Port, "--port")
+	if err != nil || !s.cfg.HTTPS {
+		return err
+	}
+	s.https, err = listen(s.cfg.Host, s.cfg.HTTPSPort, "--https-port")
+	if err != nil {
+		s.closeListeners()
+	}
+	return err
+}
+
+func (s *site) addresses() bannerInfo {
+	info := bannerInfo{HTTP: s.http.Addr(), Network: networkAddrs()}
+	if s.https != nil {
+		info.HTTPS = s.https.Addr()
+	}
+	return info
+}
+
+func (s *site) closeListeners() {
+	for _, l := range []net.Listener{s.http, s.https} {
+		if l != nil {
+			_ = l.Close() // fasthttp has closed it in the usual course
+		}
+	}
+}
+
+// build makes the chain of handlers.
+func (s *site) build(stdout io.Writer) (err error) {
+	if s.cfg.AccessLog {
+		if s.accessLog, err = newAccessLog(stdout, s.cfg.AccessLogFormat); err != nil {
+			return err
+		}
+	}
+	options := static.Options{
+		Root:       s.cfg.DocumentRoot,
+		IndexFiles: s.cfg.DirectoryIndex,
+		Listing:    s.cfg.DirectoryListing,
+		HideSource: s.app != nil,
+		Private:    sourceOf(&s.cfg.Application),
+		Logger:     s.log,
+	}
+	for _, a := range s.cfg.URLAliases {
+		options.Aliases = append(options.Aliases, static.Alias{Path: a.Path, Target: a.Target})
+	}
+	if s.app != nil {
+		options.Next = s.app.Handle
+	}
+	if s.files, err = static.New(options); err != nil {
+		return err
+	}
+	s.server = &fasthttp.Server{
+		Name:            "overlay",
+		CloseOnShutdown: true,
+		Logger:          serverLog{s.log},
+	}
+	hygiene := &hygiene{
+		limitRequestBody: s.cfg.LimitRequestBody,
+		socketTimeout:    s.cfg.SocketTimeout,
+		checkTarget:      func(ctx *fasthttp.RequestCtx) error { return static.TargetOf(ctx).Err },
+		log:              s.log,
+	}
+	hygiene.install(s.server, s.files.Handle)
+	if s.cfg.KeepAliveTimeout == 0 {
+		s.server.DisableKeepalive = true
+	}
+	s.server.Handler = s.accessLog.wrap(s.server.Handler)
+	s.server.ErrorHandler = s.accessLog.wrapError(s.server.ErrorHandler)
+	return nil
+}
+
+// start serves the listeners. The channel receives the first that fails.
+func (s *site) start() <-chan error {
+	failed := make(chan error, 2)
+	limits := timeouts{header: s.cfg.HeaderTimeout, keepAlive: s.cfg.KeepAliveTimeout, socket: s.cfg.SocketTimeout}
+	run := func(l net.Listener) {
+		if err := s.server.Serve(l); err != nil {
+			failed <- fmt.Errorf("serve %s: %w", l.Addr(), err)
+		}
+	}
+	go run(listenConnections(s.http, limits))
+	if s.https != nil {
+		config, err := tlsConfig(s.cfg)
+		if err != nil {
+			failed <- err
+			return failed
+		}
+		go run(tls.NewListener(listenConnections(s.https, limits), config))
+	}
+	return failed
+}
+
+func tlsConfig(cfg *config) (*tls.Config, error) {
+	cert, err := tls.LoadX509KeyPair(cfg.CertFile, cfg.KeyFile)
+	return &tls.Config{Certificates: []tls.Certificate{cert}}, err
+}
+
+// shutDown lets requests in flight finish, as long as the graceful timeout
+// allows and no second signal comes.
+func (s *site) shutDown(signals *signals) error {
+	s.log.Info("stopping: requests in flight may finish; a second signal stops at once",
+		"connections", s.server.GetOpenConnectionsCount(), "graceful_timeout", s.cfg.GracefulTimeout)
+	ctx, cancel := context.WithTimeout(signals.second(), s.cfg.GracefulTimeout)
+	defer cancel()
+	err := s.server.ShutdownWithContext(ctx)
+	if err == nil {
+		return nil
+	}
+	why := "graceful timeout"
+	if !errors.Is(err, context.DeadlineExceeded) {
+		why = "second signal"
+	}
+	s.log.Warn("stopped before every request was finished", "why", why, "connections", s.server.GetOpenConnectionsCount())
+	return nil
+}
+
+// stopApplication ends the worker processes. The server is down: what they still
+// hold has no client any more, so there is nothing to wait for but exit handlers.
+func (s *site) stopApplication() {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	s.app.Stop(ctx)
+}
+
+func (s *site) close() {
+	_ = s.files.Close()
+	if s.accessLog != nil {
+		if err := s.accessLog.Close(); err != nil {
+			s.log.Error("access log not written", "error", err)
+		}
+	}
+}
+
+// serverLog takes what fasthttp prints: connections that end in the middle of a
+// request, mostly.
+type serverLog struct{ log *slog.Logger }
+
+func (l serverLog) Printf(format string, args ...any) {
+	if l.log.Enabled(context.Background(), slog.LevelDebug) {
+		l.log.Debug("http: " + fmt.Sprintf(format, args...))
+	}
+}

@@ -1,0 +1,70 @@
+package fallthru
+
+import (
+	"errors"
+
+	"github.com/valyala/fasthttp"
+)
+
+// Errors that a Worker returns from Serve, and a Starter, for callers that
+// branch. Others count as a failure of the application.
+var (
+	// ErrNotHandedOver: the worker process never saw the request; another one
+	// may have it.
+	ErrNotHandedOver = errors.New("fallthru: request not handed over")
+	// ErrWorkerGone: the worker process ended while it had the request. It is
+	// not sent to another one: the application may have acted on it.
+	ErrWorkerGone = errors.New("fallthru: worker process ended during the request")
+	// ErrLoad: the application cannot be loaded.
+	ErrLoad = errors.New("fallthru: application cannot be loaded")
+)
+
+// Errors that end a request before a worker process has it.
+var (
+	ErrQueueFull    = errors.New("fallthru: queue is full")
+	ErrQueueTimeout = errors.New("fallthru: queue timeout")
+	ErrStopping     = errors.New("fallthru: server is stopping")
+	// ErrNoWorker: worker processes end as soon as they are started.
+	ErrNoWorker = errors.New("fallthru: no worker process stays alive")
+
+	ErrBodyTooLarge = errors.New("fallthru: request body is larger than the limit")
+	ErrBodyTimeout  = errors.New("fallthru: request body came too slowly")
+	ErrBodyBroken   = errors.New("fallthru: request body is malformed or ended early")
+	ErrSpool        = errors.New("fallthru: request body cannot be stored")
+)
+
+// statusFor maps an error to the status that the client gets. Its text never
+// leaves the server process.
+func statusFor(err error) int {
+	switch {
+	case errors.Is(err, ErrBodyTooLarge):
+		return fasthttp.StatusRequestEntityTooLarge
+	case errors.Is(err, ErrBodyTimeout):
+		return fasthttp.StatusRequestTimeout
+	case errors.Is(err, ErrBodyBroken):
+		return fasthttp.StatusBadRequest
+	case errors.Is(err, ErrQueueFull), errors.Is(err, ErrQueueTimeout), errors.Is(err, ErrStopping), errors.Is(err, ErrNoWorker):
+		return fasthttp.StatusServiceUnavailable
+	case errors.Is(err, ErrWorkerGone):
+		return fasthttp.StatusBadGateway
+	}
+	return fasthttp.StatusInternalServerError
+}
+
+// closesConnection reports whether err leaves bytes of the request unread, so
+// that what follows on the connection cannot be told from them.
+func closesConnection(err error) bool {
+	return errors.Is(err, ErrBodyTooLarge) || errors.Is(err, ErrBodyTimeout) || errors.Is(err, ErrBodyBroken)
+}
+
+// retryAfter is the seconds that a client should wait before it tries again
+// (RFC 9110 §10.2.3), or 0 when trying again would not help.
+func retryAfter(err error) int {
+	switch {
+	case errors.Is(err, ErrQueueFull), errors.Is(err, ErrQueueTimeout), errors.Is(err, ErrStopping):
+		return 1
+	case errors.Is(err, ErrNoWorker):
+		return 5
+	}
+	return 0
+}

@@ -1,0 +1,273 @@
+package fallthru
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// Defaults of GroupOptions.
+const (
+	DefaultProcesses       = 1
+	DefaultThreads         = 5
+	DefaultQueueBacklog    = 100
+	DefaultQueueTimeout    = 45 * time.Second
+	DefaultStartupTimeout  = 15 * time.Second
+	DefaultShutdownTimeout = 5 * time.Second
+)
+
+// GroupOptions describes a process group: the worker processes that run one
+// application. Start must be given.
+type GroupOptions struct {
+	Start Starter
+
+	Processes int // worker processes; zero means DefaultProcesses
+	Threads   int // requests at once in each; zero means DefaultThreads
+
+	// QueueBacklog bounds the requests that wait for a free thread. Zero means
+	// DefaultQueueBacklog, a negative value that none may wait. One more gets
+	// ErrQueueFull.
+	QueueBacklog int
+	// QueueTimeout bounds that wait. Zero means DefaultQueueTimeout, a
+	// negative value no bound. On expiry the request gets ErrQueueTimeout.
+	QueueTimeout time.Duration
+	// StartupTimeout bounds the time from the start of a worker process until
+	// it is ready. Zero means DefaultStartupTimeout.
+	StartupTimeout time.Duration
+	// ShutdownTimeout bounds the exit handlers of a worker process; then it is
+	// killed. Zero means DefaultShutdownTimeout.
+	ShutdownTimeout time.Duration
+
+	// Logger is told of starts and failures. Nil means slog.Default.
+	Logger *slog.Logger
+}
+
+func (o GroupOptions) withDefaults() (GroupOptions, error) {
+	if o.Start == nil {
+		return o, errors.New("fallthru: GroupOptions.Start is nil")
+	}
+	setDefault(&o.Processes, DefaultProcesses)
+	setDefault(&o.Threads, DefaultThreads)
+	setDefault(&o.QueueBacklog, DefaultQueueBacklog)
+	setDefault(&o.QueueTimeout, DefaultQueueTimeout)
+	setDefault(&o.StartupTimeout, DefaultStartupTimeout)
+	setDefault(&o.ShutdownTimeout, DefaultShutdownTimeout)
+	if o.Processes < 0 || o.Threads < 0 {
+		return o, fmt.Errorf("fallthru: processes %d, threads %d: want at least 1 of each", o.Processes, o.Threads)
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	return o, nil
+}
+
+func setDefault[T comparable](v *T, value T) {
+	var zero T
+	if *v == zero {
+		*v = value
+	}
+}
+
+// group hands requests to the worker processes of one application.
+type group struct {
+	opts GroupOptions
+
+	mu       sync.Mutex // guards what follows
+	members  []*member  // ready worker processes that take requests
+	queue    queue
+	timer    *time.Timer // expires the queue
+	failure  error       // why there is no worker process; nil while there may be one soon
+	failedAt time.Time
+	stopping bool
+
+	retry    chan struct{} // a request came while there was no worker process
+	stop     context.CancelFunc
+	stopped  context.Context // done when the group is to end
+	keepers  sync.WaitGroup
+	first    sync.Once
+	firstEnd chan struct{} // closed when the first start has succeeded or failed
+}
+
+// member is a worker process that takes requests.
+type member struct {
+	worker  Worker
+	idle    []*slot // threads without a request
+	busy    int
+	leaving bool
+	drained chan struct{} // closed when it is leaving and holds nothing
+}
+
+// slot is one thread of a worker process.
+type slot struct {
+	member *member
+	free   func() // gives the slot back; made once, so that a request allocates nothing
+}
+
+func newGroup(opts GroupOptions) (*group, error) {
+	opts, err := opts.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	g := &group{opts: opts, retry: make(chan struct{}, 1), firstEnd: make(chan struct{})}
+	g.stopped, g.stop = context.WithCancel(context.Background())
+	for range opts.Processes {
+		g.keepers.Add(1)
+		go g.keep()
+	}
+	return g, nil
+}
+
+// acquire returns a free thread, and waits for one if it must.
+func (g *group) acquire() (*slot, error) {
+	g.mu.Lock()
+	if g.stopping {
+		g.mu.Unlock()
+		return nil, ErrStopping
+	}
+	if g.queue.length == 0 {
+		if m := g.leastBusy(); m != nil {
+			s := m.take()
+			g.mu.Unlock()
+			return s, nil
+		}
+	}
+	if g.failure != nil && len(g.members) == 0 {
+		err := g.failure
+		g.askRetry()
+		g.mu.Unlock()
+		return nil, err
+	}
+	if g.queue.length >= max(g.opts.QueueBacklog, 0) {
+		g.mu.Unlock()
+		return nil, ErrQueueFull
+	}
+	w := waiters.Get().(*waiter)
+	w.slot, w.err = nil, nil
+	g.queue.push(w)
+	if g.opts.QueueTimeout > 0 {
+		w.deadline = time.Now().Add(g.opts.QueueTimeout)
+		if g.queue.length == 1 {
+			g.armTimer(g.opts.QueueTimeout)
+		}
+	}
+	g.mu.Unlock()
+
+	<-w.turn
+	s, err := w.slot, w.err
+	waiters.Put(w)
+	return s, err
+}
+
+// leastBusy returns the member with a free thread that has the fewest
+// requests, or nil. g.mu must be held.
+func (g *group) leastBusy() *member {
+	var best *member
+	for _, m := range g.members {
+		if len(m.idle) > 0 && (best == nil || m.busy < best.busy) {
+			best = m
+		}
+	}
+	return best
+}
+
+func (m *member) take() *slot {
+	s := m.idle[len(m.idle)-1]
+	m.idle = m.idle[:len(m.idle)-1]
+	m.busy++
+	return s
+}
+
+// release gives a thread to the request that has waited longest, or keeps it.
+func (g *group) release(s *slot) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	m := s.member
+	m.busy--
+	m.idle = append(m.idle, s)
+	switch {
+	case m.leaving && m.busy == 0:
+		close(m.drained)
+	case !m.leaving:
+		g.serveQueue(m)
+	}
+}
+
+// serveQueue gives free threads of m to waiting requests. g.mu must be held.
+func (g *group) serveQueue(m *member) {
+	for len(m.idle) > 0 {
+		w := g.queue.pop()
+		if w == nil {
+			return
+		}
+		w.slot = m.take()
+		w.turn <- struct{}{}
+	}
+}
+
+// armTimer makes the queue expire after d. g.mu must be held.
+func (g *group) armTimer(d time.Duration) {
+	if g.timer == nil {
+		g.timer = time.AfterFunc(d, g.expireQueue)
+		return
+	}
+	g.timer.Reset(d)
+}
+
+func (g *group) expireQueue() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if next := g.queue.expire(time.Now(), ErrQueueTimeout); next > 0 {
+		g.armTimer(next)
+	}
+}
+
+// join lets a worker process take requests.
+func (g *group) join(w Worker) *member {
+	m := &member{worker: w, drained: make(chan struct{})}
+	for range g.opts.Threads {
+		s := &slot{member: m}
+		s.free = func() { g.release(s) }
+		m.idle = append(m.idle, s)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.members = append(g.members, m)
+	g.failure = nil
+	g.serveQueue(m)
+	return m
+}
+
+// leave takes m out of those that take requests. m.drained is closed when it
+// holds nothing any more.
+func (g *group) leave(m *member) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if m.leaving {
+		return
+	}
+	for i, other := range g.members {
+		if other == m {
+			g.members = append(g.members[:i], g.members[i+1:]...)
+			break
+		}
+	}
+	m.leaving = true
+	if m.busy == 0 {
+		close(m.drained)
+	}
+}
+
+// fail notes why a worker process could not be started. When there is no
+// other, requests get the error at once instead of waiting in vain.
+func (g *group) fail(err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.failure = err
+	g.failedAt = time.Now()
+	if len(g.members) == 0 {
+		g.queue.failAll(err)
+	}
+}

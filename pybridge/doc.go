@@ -1,0 +1,43 @@
+// Package pybridge carries a request to Python and the answer back.
+//
+// # Hosts
+//
+// A host is what runs the application. There is one so far: a worker process,
+// the user's own interpreter running the worker program (worker/*.py), which
+// is carried inside this package and sent to it over a socket. Nothing is
+// compiled against a Python, and no file of overlay has to lie anywhere.
+//
+//	Start        starts a worker process and waits until the application is loaded
+//	Worker.Serve hands one request over; the response may still be streaming when it returns
+//	Worker.Stop  lets the exit handlers run; Kill does not
+//
+// # Sockets
+//
+// A worker process has two socket pairs. On the data socket (descriptor 4) many
+// requests are in flight at once, as frames (frame.go, worker/frames.py). The
+// control socket (descriptor 3) is read by its main thread, which runs no
+// application, so orders arrive while every other thread is busy.
+//
+//	to the worker    request: names, values, body, or the descriptor of a file with the body
+//	                 window: how much of a response body has been taken; cancel: the client is gone
+//	to the server    response: head and first bytes; body: more bytes; file: a descriptor for the rest
+//	                 error, note: text for the log
+//
+// flagLast ends a body, flagEnd says that the thread is free: an application
+// can be busy after its last byte, in close() for example.
+//
+// # Threads
+//
+// What a request costs is mostly waking threads. The server process collects
+// frames and writes them together (io.go). The worker program reads several
+// requests with one thread and answers them together, as long as the
+// application is quick (worker/threads.py).
+//
+// # Ownership
+//
+//	bytes of a RequestCtx and of Request    copied before Serve waits
+//	Request.File                            the caller's; duplicated
+//	a descriptor from a worker process      the exchange's, closed with it
+//	an exchange                             held by the frame reader until flagEnd, and by the
+//	                                        handler until the response is sent; then used again
+package pybridge

@@ -1,0 +1,135 @@
+package pybridge
+
+import (
+	"bytes"
+	"encoding/binary"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+
+	"github.com/valyala/fasthttp"
+)
+
+// Request is what a worker process needs to know of a request beyond what the
+// fasthttp context says.
+type Request struct {
+	// Path is the decoded path of the URL. It begins with MountPoint.
+	Path []byte
+	// MountPoint becomes SCRIPT_NAME: "" for an application at the root.
+	MountPoint string
+	// Body is the request's body when File is nil. It is copied.
+	Body []byte
+	// File holds the body otherwise, from its beginning; BodySize bytes of it.
+	// It stays the caller's and may be closed when Serve returns.
+	File     *os.File
+	BodySize int64
+	// HasBody says that the request has a body, empty or not, so that
+	// CONTENT_LENGTH belongs in the environ.
+	HasBody bool
+}
+
+// appendRequest appends the frame of a request. The values are those of PEP
+// 3333, environ Variables, in the order of wsgi.py's Requests.FIXED; then come
+// those of the fields, whose names stand in front. Values are separated by
+// NUL, which hygiene has kept out of all of them. fields is scratch space.
+func appendRequest(dst []byte, id uint32, ctx *fasthttp.RequestCtx, r *Request, fields *fieldList) []byte {
+	start := len(dst)
+	flags := uint8(0)
+	if r.File != nil {
+		flags |= flagDescriptor
+	}
+	if ctx.IsHead() {
+		flags |= flagHead
+	}
+	dst = appendFrameHeader(dst, frameHeader{request: id, kind: frameRequest, flags: flags})
+	lengths := len(dst)
+	dst = append(dst, 0, 0, 0, 0, 0, 0, 0, 0)
+
+	fields.collect(ctx.Request.Header.RawHeaders())
+	names := len(dst)
+	dst = fields.appendNames(dst)
+	if r.HasBody {
+		if len(dst) > names {
+			dst = append(dst, 0)
+		}
+		dst = append(dst, "Content-Length"...)
+	}
+	values := len(dst)
+	binary.LittleEndian.PutUint32(dst[lengths:], uint32(values-lengths-8))
+
+	header := &ctx.Request.Header
+	target := header.RequestURI()
+	_, query, _ := bytes.Cut(target, []byte{'?'})
+	dst = append(append(dst, header.Method()...), 0)
+	dst = append(append(dst, r.MountPoint...), 0)
+	dst = append(append(dst, r.Path[min(len(r.MountPoint), len(r.Path)):]...), 0)
+	dst = append(append(dst, query...), 0)
+	dst = append(append(dst, target...), 0)
+	dst = append(append(dst, header.Protocol()...), 0)
+	dst = appendServer(dst, ctx)
+	dst = append(dst, 0)
+	dst = appendClient(dst, ctx)
+	dst = append(dst, 0)
+	scheme := "http"
+	if ctx.IsTLS() {
+		scheme = "https"
+	}
+	dst = append(append(dst, scheme...), 0)
+	dst = append(dst, scheme...)
+	dst = fields.appendValues(dst)
+	if r.HasBody {
+		dst = append(dst, 0)
+		size := int64(len(r.Body))
+		if r.File != nil {
+			size = r.BodySize
+		}
+		dst = strconv.AppendInt(dst, size, 10)
+	}
+	binary.LittleEndian.PutUint32(dst[lengths+4:], uint32(len(dst)-values))
+	dst = append(dst, r.Body...)
+	setFrameLength(dst, start)
+	return dst
+}
+
+// appendServer appends SERVER_NAME and SERVER_PORT: the name that the client
+// used, as Apache does it, and the port it came in on. Without a Host field
+// (HTTP/1.0) the address it came in on is the name.
+func appendServer(dst []byte, ctx *fasthttp.RequestCtx) []byte {
+	addr, _ := ctx.LocalAddr().(*net.TCPAddr)
+	name := ctx.Request.Header.Host()
+	if i := bytes.LastIndexByte(name, ':'); i >= 0 && bytes.IndexByte(name[i:], ']') < 0 {
+		name = name[:i]
+	}
+	if len(name) > 0 {
+		dst = append(dst, name...)
+	} else {
+		dst = appendIP(dst, addr)
+	}
+	dst = append(dst, 0)
+	if addr == nil {
+		return append(dst, "80"...) // a Unix socket; PEP 3333 wants a port all the same
+	}
+	return strconv.AppendInt(dst, int64(addr.Port), 10)
+}
+
+func appendClient(dst []byte, ctx *fasthttp.RequestCtx) []byte {
+	addr, _ := ctx.RemoteAddr().(*net.TCPAddr)
+	dst = appendIP(dst, addr)
+	dst = append(dst, 0)
+	if addr == nil {
+		return append(dst, '0')
+	}
+	return strconv.AppendInt(dst, int64(addr.Port), 10)
+}
+
+func appendIP(dst []byte, addr *net.TCPAddr) []byte {
+	if addr == nil {
+		return append(dst, "127.0.0.1"...)
+	}
+	ip, ok := netip.AddrFromSlice(addr.IP)
+	if !ok {
+		return append(dst, "0.0.0.0"...)
+	}
+	return ip.Unmap().AppendTo(dst)
+}

@@ -1,0 +1,134 @@
+package pybridge
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+
+	"github.com/valyala/fasthttp"
+)
+
+// wholeBody is the largest body that is handed to fasthttp in one piece. It
+// copies that once more, which costs less than a body stream does.
+const wholeBody = 64 << 10
+
+// respond turns what has come of the answer into ctx.Response. It gives up the
+// handler's hold on x, at once or when the body stream ends.
+func (x *exchange) respond(ctx *fasthttp.RequestCtx) error {
+	x.mu.Lock()
+	failure, complete := x.failure, x.last && x.file == nil
+	if failure != nil || !x.hasHead {
+		x.mu.Unlock()
+		x.release()
+		if failure == nil {
+			failure = fmt.Errorf("%w: it ended without an answer", ErrApplication)
+		}
+		return failure
+	}
+	length, err := applyHead(&ctx.Response, x.head)
+	if err == nil && complete && len(x.body) <= wholeBody {
+		if len(x.body) > 0 {
+			ctx.Response.SetBody(x.body)
+		}
+		x.mu.Unlock()
+		x.release()
+		return nil
+	}
+	if complete && length < 0 {
+		length = len(x.body)
+	}
+	x.mu.Unlock()
+	if err != nil {
+		(&stream{x: x}).Close() // the application is stopped; nobody will read its body
+		return err
+	}
+	x.stream(ctx, length)
+	return nil
+}
+
+// stream leaves the rest of the body to a body stream of length bytes, or of
+// unknown length if that is negative.
+func (x *exchange) stream(ctx *fasthttp.RequestCtx, length int) {
+	body := &stream{x: x, conn: ctx.Conn()}
+	if length < 0 && !ctx.Request.Header.IsHTTP11() {
+		// HTTP/1.0 knows no chunks: the end of the connection ends the body
+		// (RFC 9112 §6.3). fasthttp would send chunks all the same.
+		body.untilClose(ctx)
+		return
+	}
+	ctx.Response.SetBodyStream(body, length)
+}
+
+// applyHead sets the status and the fields of a response from head, lines of
+// "200 OK", name, value, name, value... It returns the Content-Length, or -1.
+// wsgi.py has checked everything; what would confuse the framing of the
+// response is checked again, since a worker process is not to be believed.
+func applyHead(resp *fasthttp.Response, head []byte) (length int, err error) {
+	line, rest, _ := bytes.Cut(head, []byte{'\n'})
+	status, reason, ok := parseStatus(line)
+	if !ok {
+		return -1, fmt.Errorf("%w: status line %q", ErrApplication, line)
+	}
+	resp.SetStatusCode(status)
+	if string(reason) != fasthttp.StatusMessage(status) {
+		resp.Header.SetStatusMessage(reason)
+	}
+	// The application's spelling of names is kept: ETag, not Etag.
+	resp.Header.DisableNormalizing()
+	resp.Header.SetNoDefaultContentType(true)
+	length = -1
+	for len(rest) > 0 {
+		var name, value []byte
+		name, rest, ok = bytes.Cut(rest, []byte{'\n'})
+		if !ok || len(name) == 0 {
+			return -1, fmt.Errorf("%w: field name without a value in %q", ErrApplication, head)
+		}
+		value, rest, _ = bytes.Cut(rest, []byte{'\n'})
+		switch {
+		case len(name) == len("Content-Length") && bytes.EqualFold(name, []byte("Content-Length")):
+			n, err := strconv.ParseUint(string(value), 10, 62)
+			if err != nil {
+				return -1, fmt.Errorf("%w: Content-Length %q", ErrApplication, value)
+			}
+			length = int(n)
+		case isFraming(name):
+			return -1, fmt.Errorf("%w: field %q is the server's affair", ErrApplication, name)
+		default:
+			resp.Header.AddBytesKV(name, value)
+		}
+	}
+	if status == fasthttp.StatusNoContent {
+		return length, nil // RFC 9110 §8.6: a 204 has no Content-Length
+	}
+	if length >= 0 {
+		resp.Header.SetContentLength(length)
+	}
+	return length, nil
+}
+
+func parseStatus(line []byte) (status int, reason []byte, ok bool) {
+	if len(line) < 4 || line[3] != ' ' {
+		return 0, nil, false
+	}
+	for _, c := range line[:3] {
+		if c < '0' || c > '9' {
+			return 0, nil, false
+		}
+		status = status*10 + int(c-'0')
+	}
+	return status, line[4:], status >= 200
+}
+
+// isFraming reports whether a field decides where a message ends or what
+// becomes of the connection.
+func isFraming(name []byte) bool {
+	switch len(name) {
+	case len("Connection"):
+		return bytes.EqualFold(name, []byte("Connection")) || bytes.EqualFold(name, []byte("Keep-Alive"))
+	case len("Upgrade"):
+		return bytes.EqualFold(name, []byte("Upgrade")) || bytes.EqualFold(name, []byte("Trailer"))
+	case len("Transfer-Encoding"):
+		return bytes.EqualFold(name, []byte("Transfer-Encoding"))
+	}
+	return false
+}

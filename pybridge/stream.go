@@ -1,0 +1,211 @@
+package pybridge
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"strconv"
+
+	"github.com/valyala/fasthttp"
+)
+
+// stream is the body of a response that is sent as it comes. It implements
+// fasthttp.BodyWriterTo, so that each block of the application leaves when
+// there is nothing more to join it with, and a file leaves by sendfile.
+type stream struct {
+	x     *exchange
+	conn  net.Conn
+	taken int  // bytes taken since the worker process was last told
+	done  bool // everything has been sent
+	left  []byte
+}
+
+// SupportsBodyWriteTo implements fasthttp.BodyWriterTo.
+func (s *stream) SupportsBodyWriteTo() bool { return true }
+
+// WriteTo sends the body to w until it ends. An error means that the response
+// is cut: the connection must not be used again.
+func (s *stream) WriteTo(w io.Writer) (sent int64, err error) {
+	flusher, _ := w.(interface{ Flush() error })
+	for {
+		block, file, err := s.next(flusher)
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				s.done = true
+				return sent, nil
+			}
+			return sent, s.cut(err)
+		}
+		if file != nil {
+			n, err := s.sendFile(w, file)
+			return sent + n, err
+		}
+		n, err := w.Write(block)
+		sent += int64(n)
+		if err != nil {
+			return sent, err
+		}
+		s.acknowledge(len(block))
+	}
+}
+
+// next waits for bytes of the body and takes them, or for the file that is the
+// rest of it. Before it waits it flushes what has been written (PEP 3333,
+// Buffering and Streaming). At the end it returns io.EOF.
+func (s *stream) next(flusher interface{ Flush() error }) (block []byte, file *os.File, err error) {
+	x := s.x
+	for waited := false; ; waited = true {
+		x.mu.Lock()
+		switch {
+		case len(x.body) > 0:
+			x.body, x.spare = x.spare[:0], x.body
+			block = x.spare
+		case x.failure != nil:
+			err = x.failure
+		case x.file != nil:
+			file = x.file
+		case x.last:
+			err = io.EOF
+		}
+		x.mu.Unlock()
+		if block != nil || file != nil || err != nil {
+			return block, file, err
+		}
+		if !waited && flusher != nil {
+			if err := flusher.Flush(); err != nil {
+				return nil, nil, err
+			}
+		}
+		<-x.ready
+	}
+}
+
+// acknowledge tells the worker process how much of the body has been taken,
+// now and then, so that it goes on sending.
+func (s *stream) acknowledge(n int) {
+	s.taken += n
+	if s.taken < s.x.worker.window/4 {
+		return
+	}
+	s.x.mu.Lock()
+	finished := s.x.last || s.x.failure != nil
+	s.x.mu.Unlock()
+	if !finished {
+		s.x.worker.post(frameHeader{request: s.x.id, kind: frameWindow}, binary.LittleEndian.AppendUint32(nil, uint32(s.taken)))
+	}
+	s.taken = 0
+}
+
+// sendFile sends the part of file that the application asked for. The
+// descriptor shares its offset with the application's, so the file is opened
+// anew; where that cannot be, it is read at explicit offsets.
+func (s *stream) sendFile(w io.Writer, file *os.File) (int64, error) {
+	source := io.Reader(io.NewSectionReader(file, s.x.filePos, s.x.fileLen))
+	if again, err := os.Open("/proc/self/fd/" + strconv.Itoa(int(file.Fd()))); err == nil {
+		defer closeFile(again)
+		if _, err := again.Seek(s.x.filePos, io.SeekStart); err == nil {
+			source = io.LimitReader(again, s.x.fileLen)
+		}
+	}
+	if flusher, ok := w.(interface{ Flush() error }); ok {
+		// bufio.Writer hands a file to the connection, and so to sendfile,
+		// only when it holds nothing itself.
+		if err := flusher.Flush(); err != nil {
+			return 0, err
+		}
+	}
+	n, err := io.Copy(w, source)
+	if err == nil && n < s.x.fileLen {
+		err = s.cut(io.ErrUnexpectedEOF) // the file became shorter
+	}
+	if err == nil {
+		s.done = true
+	}
+	return n, err
+}
+
+// cut makes sure that the client sees that the response is not complete. The
+// end of an HTTP/1.0 body is the end of the connection, so that has to be an
+// abrupt one.
+func (s *stream) cut(err error) error {
+	type lingerer interface{ SetLinger(sec int) error }
+	if l, ok := s.conn.(lingerer); ok {
+		_ = l.SetLinger(0) // at worst the connection ends politely
+	}
+	s.x.worker.opts.Logger.Warn("response cut short", "worker", s.x.worker.PID(), "request", string(s.x.request), "error", err)
+	return err
+}
+
+// Read implements io.Reader, for callers that do not use WriteTo.
+func (s *stream) Read(p []byte) (int, error) {
+	if len(s.left) == 0 {
+		block, file, err := s.next(nil)
+		if err != nil {
+			s.done = errors.Is(err, io.EOF)
+			return 0, err
+		}
+		if file != nil {
+			return s.readFile(p, file)
+		}
+		s.acknowledge(len(block))
+		s.left = block
+	}
+	n := copy(p, s.left)
+	s.left = s.left[n:]
+	return n, nil
+}
+
+func (s *stream) readFile(p []byte, file *os.File) (int, error) {
+	if s.x.fileLen == 0 {
+		s.done = true
+		return 0, io.EOF
+	}
+	n, err := file.ReadAt(p[:min(int64(len(p)), s.x.fileLen)], s.x.filePos)
+	s.x.filePos += int64(n)
+	s.x.fileLen -= int64(n)
+	if errors.Is(err, io.EOF) && s.x.fileLen > 0 {
+		return n, s.cut(io.ErrUnexpectedEOF)
+	}
+	return n, nil
+}
+
+// Close ends the stream. When the body has not been sent whole, the
+// application is told to stop.
+func (s *stream) Close() error {
+	x := s.x
+	if x == nil {
+		return nil
+	}
+	s.x = nil
+	x.mu.Lock()
+	x.gone = true
+	x.body = x.body[:0]
+	finished := x.last || x.failure != nil
+	x.mu.Unlock()
+	if !s.done && !finished {
+		x.worker.post(frameHeader{request: x.id, kind: frameCancel}, nil)
+	}
+	x.release()
+	return nil
+}
+
+// untilClose sends the response itself, with a body that ends when the
+// connection does.
+func (s *stream) untilClose(ctx *fasthttp.RequestCtx) {
+	ctx.Response.Header.SetContentLength(-2) // identity: fasthttp adds Connection: close
+	ctx.Response.Header.SetConnectionClose()
+	head := append([]byte(nil), ctx.Response.Header.Header()...)
+	ctx.HijackSetNoResponse(true)
+	ctx.Hijack(func(conn net.Conn) {
+		defer s.Close()
+		if unwrapped, ok := conn.(interface{ UnsafeConn() net.Conn }); ok {
+			s.conn = unwrapped.UnsafeConn()
+		}
+		if _, err := conn.Write(head); err != nil {
+			return
+		}
+		_, _ = s.WriteTo(conn) // cut has made a failure visible
+	})
+}

@@ -1,0 +1,53 @@
+"""The wire format, the worker's side of pybridge/frame.go.
+
+A frame is a header of 12 bytes, little endian, and its payload:
+
+    length   uint32   bytes of the payload
+    request  uint32   which request it belongs to; chosen by the server process
+    kind     uint8    one of the constants below
+    flags    uint8
+    -        uint16   zero
+
+Names here are the names there. A frame with FLAG_DESCRIPTOR comes with one
+file descriptor (SCM_RIGHTS) attached to its first byte.
+"""
+
+from struct import Struct
+
+HEADER = Struct("<IIBBH")
+HEADER_SIZE = HEADER.size
+PAIR = Struct("<II")
+WORD = Struct("<I")
+
+# Data socket, server process to worker.
+REQUEST = 1  # names length, head length, names, values, body
+WINDOW = 2  # uint32: bytes of response body that the client has taken
+CANCEL = 3  # the client is gone: nobody reads what this request still sends
+
+# Data socket, worker to server process.
+RESPONSE = 16  # head length, head, first bytes of the body
+BODY = 17  # more bytes of the body
+ERROR = 18  # text for the log; the request has failed
+FILE = 19  # offset and length (uint64) of the descriptor that comes with it
+NOTE = 20  # text for the log about this request, which goes on
+
+# Control socket, worker to server process.
+READY = 32  # fields of Interpreter, NUL between them
+FAILED = 33  # text for the log: the application could not be loaded
+LEAVING = 34  # why this worker process wants to be replaced
+
+# Control socket, server process to worker.
+STOP = 48  # leave now; nothing is in flight
+
+FLAG_END = 1  # the thread that ran this request is free
+FLAG_LAST = 2  # no byte of the body follows
+FLAG_DESCRIPTOR = 4
+FLAG_HEAD = 8  # REQUEST: the method is HEAD
+
+# The most body bytes that one frame carries: more would hold up the answers
+# of other requests on the same socket.
+MAX_BODY = 128 * 1024
+
+
+class ProtocolError(Exception):
+    """The server process sent what this worker does not understand."""

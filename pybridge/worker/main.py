@@ -1,0 +1,110 @@
+"""The worker program: sets the process up, loads the application, serves."""
+
+import os
+import sys
+from _socket import AF_UNIX, SOCK_STREAM, socket
+
+from _overlay import application, streams
+from _overlay.frames import (
+    FAILED,
+    HEADER,
+    HEADER_SIZE,
+    LEAVING,
+    READY,
+    STOP,
+)
+from _overlay.threads import Pool
+from _overlay.wsgi import Requests, describe
+
+
+class Control:
+    """The socket on which the server process gives orders."""
+
+    def __init__(self, descriptor):
+        self.socket = socket(AF_UNIX, SOCK_STREAM, 0, descriptor)
+        self.rest = b""
+
+    def send(self, kind, text):
+        data = text.encode("utf-8", "backslashreplace")
+        try:
+            self.socket.sendall(HEADER.pack(len(data), 0, kind, 0, 0) + data)
+        except OSError:
+            pass  # the server process is gone; reading says so, too
+
+    def on_readable(self):
+        """Carries out what has come. Returns False when this process is to end."""
+        try:
+            data = self.socket.recv(4096)
+        except OSError:
+            data = b""
+        if not data:
+            return False
+        data = self.rest + data
+        while len(data) >= HEADER_SIZE:
+            length, _, kind, _, _ = HEADER.unpack_from(data)
+            if len(data) < HEADER_SIZE + length:
+                break
+            data = data[HEADER_SIZE + length :]
+            if kind == STOP:
+                return False
+        self.rest = data
+        return True
+
+
+def main(control_descriptor, data_descriptor, settings):
+    """Runs the worker program. The caller exits with its result."""
+    control = Control(control_descriptor)
+    errors = streams.install()
+    enable_faulthandler()
+    leave_on_signals(control)
+    try:
+        application.prepare(settings)
+        app, file = application.load(settings)
+    except application.LoadError as error:
+        control.send(FAILED, str(error))
+        return 3
+    except BaseException:
+        control.send(FAILED, describe())
+        return 3
+    base = dict(settings["environ"])
+    base.update(settings["environment"])
+    base.setdefault("SCRIPT_FILENAME", file)
+    data_socket = socket(AF_UNIX, SOCK_STREAM, 0, data_descriptor)
+    pool = Pool(data_socket, app, Requests(base, errors), settings["threads"], settings["window"])
+    pool.start()
+    control.send(READY, "\0".join(interpreter()))
+    pool.watch(control_descriptor, control.on_readable)
+    pool.close()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return 0
+
+
+def interpreter():
+    """What pybridge.Interpreter tells about this process."""
+    from platform import python_implementation
+
+    gil = getattr(sys, "_is_gil_enabled", lambda: True)()
+    version = "%d.%d.%d" % sys.version_info[:3]
+    return [python_implementation(), version, sys.executable or "", sys.prefix, "gil" if gil else "free-threaded"]
+
+
+def enable_faulthandler():
+    """A crash in C leaves the Python stack of each thread in the log."""
+    try:
+        import faulthandler
+
+        faulthandler.enable(2)
+    except (ImportError, RuntimeError, ValueError):
+        pass  # PyPy builds without it
+
+
+def leave_on_signals(control):
+    """A signal to one worker process replaces it; no request is lost by that."""
+    import signal
+
+    def leave(number, frame):
+        control.send(LEAVING, signal.Signals(number).name)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+        signal.signal(number, leave)

@@ -1,0 +1,352 @@
+"""The threads of a worker process, and the turn to read its socket.
+
+What a request costs is mostly waking threads, so as few as possible wake. One
+thread has the turn: it reads what has come, which may be several requests,
+runs them one after the other, and sends the finished answers together.
+
+That is right only while the application is quick. So the main thread watches:
+
+- an application that runs for longer than a tick loses the turn to another
+  thread, and what was held back is sent (Pool.watch);
+- after a request that took longer than HOLD, each answer is sent as soon as
+  it is finished, for the next FORGET requests (Pool.fast);
+- while requests wait rather than compute, the turn is handed on before the
+  application is called (Pool.eager).
+
+`right` makes handing on safe without a lock: the thread that runs an
+application puts a token there, and whoever takes it out has the turn.
+deque.append and deque.pop are atomic, with a GIL and without.
+"""
+
+import os
+import select
+from _socket import MSG_CTRUNC, SCM_RIGHTS, SHUT_RDWR, SOL_SOCKET
+from array import array
+from collections import deque
+from threading import Lock, Thread
+from time import perf_counter, process_time
+
+from _overlay.frames import (
+    CANCEL,
+    FLAG_DESCRIPTOR,
+    FLAG_HEAD,
+    HEADER,
+    HEADER_SIZE,
+    REQUEST,
+    WINDOW,
+    WORD,
+    ProtocolError,
+)
+from _overlay.wsgi import Exchange
+
+TICK = 1  # milliseconds between two looks of the watch
+IDLE_TICKS = 50  # looks without a request before the watch sleeps
+HOLD = 0.0003  # seconds that a request may take while answers are held back
+MAX_HELD = 0.0005  # seconds after which a held answer goes whatever the next request does
+FORGET = 64  # requests for which a slow one is remembered
+READ_SIZE = 256 * 1024
+
+
+def abandon(text):
+    """Ends this process at once, with its last words in the log."""
+    os.write(2, ("overlay: worker: " + text + "\n").encode("utf-8", "backslashreplace"))
+    os._exit(70)
+
+
+class Pool:
+    """Runs the requests of one worker process on a fixed number of threads."""
+
+    def __init__(self, data_socket, application, requests, threads, window):
+        self.socket = data_socket
+        self.application = application
+        self.requests = requests
+        self.threads = threads
+        self.window = window
+        self.turn = Lock()
+        self.right = deque()
+        self.pending = deque()  # frames of requests that have been read; for the turn's holder
+        self.exchanges = {}  # request number to Exchange
+        self.descriptors = deque()
+        self.rest = b""  # the beginning of a frame that has not come whole
+        self.out = []  # frames that are held back
+        self.out_lock = Lock()
+        self.started = 0  # requests that have been started
+        self.fast = 0  # requests until answers may be held back again
+        self.eager = 0  # requests until the turn is kept while the application runs
+        self.flushes = 0  # how often out has been sent
+        self.watching = False
+        self.wake_reader, self.wake_writer = os.pipe()
+        os.set_blocking(self.wake_writer, False)
+        self.closed = False
+
+    def start(self):
+        for number in range(1, self.threads + 1):
+            Thread(target=self.serve, name="overlay-%d" % number, daemon=True).start()
+
+    # -- a thread's life -----------------------------------------------------
+
+    def serve(self):
+        """Takes the turn again and again; returns when the server process is gone."""
+        try:
+            while True:
+                self.turn.acquire()
+                if not self.lead():
+                    return
+        except OSError as error:
+            if not self.closed:
+                abandon("data socket: %s" % error)
+        except BaseException:
+            # A fault of this program. Going on with a thread less, or with the
+            # turn lost, would be worse than a new worker process.
+            from traceback import format_exc
+
+            abandon(format_exc())
+
+    def lead(self):
+        """Reads and runs requests until the turn is lost. Needs the turn.
+
+        Returns False when there is nothing more to read, ever.
+        """
+        pending = self.pending
+        right = self.right
+        before = held = perf_counter()
+        while True:
+            if not pending:
+                if self.out:
+                    self.flush()
+                while not pending:
+                    if not self.read():
+                        self.turn.release()
+                        return False
+                before = held = perf_counter()
+            frame = pending.popleft()
+            self.started += 1
+            if self.eager:
+                self.run_apart(frame)
+                return True
+            right.append(None)
+            if not self.watching:
+                self.wake()
+            last = self.run(frame)
+            try:
+                right.pop()
+            except IndexError:  # the watch has given the turn to another thread
+                self.fast = FORGET
+                self.send(last)
+                return True
+            now = perf_counter()
+            if now - before > HOLD:
+                self.fast = FORGET
+            elif self.fast:
+                self.fast -= 1
+            before = now
+            with self.out_lock:
+                self.out.append(last)
+            if self.fast or now - held > MAX_HELD:
+                self.flush()
+                held = now
+
+    def run_apart(self, frame):
+        """Runs a request of an application that waits: the turn goes first."""
+        self.eager -= 1
+        if not self.watching:
+            self.wake()
+        before, used = perf_counter(), process_time()
+        self.turn.release()
+        last = self.run(frame)
+        now = perf_counter()
+        if now - before > TICK / 1000 and (process_time() - used) * 2 < now - before:
+            self.eager = FORGET
+        self.send(last)
+
+    def run(self, frame):
+        number, flags, payload = frame
+        descriptor = None
+        if flags & FLAG_DESCRIPTOR:
+            descriptor = self.descriptors.popleft()
+        exchange = Exchange(self, number, flags & FLAG_HEAD)
+        self.exchanges[number] = exchange
+        environ = self.requests.environ(payload, descriptor)
+        body = environ["wsgi.input"]
+        try:
+            return exchange.run(self.application, environ)
+        finally:
+            del self.exchanges[number]
+            if descriptor is not None:
+                body.close()
+
+    # -- reading -------------------------------------------------------------
+
+    def read(self):
+        """Reads once and sorts the frames. Needs the turn. False at the end."""
+        data, ancillary, flags, _ = self.socket.recvmsg(READ_SIZE, 128)
+        if ancillary:
+            self.keep_descriptors(ancillary, flags)
+        if not data:
+            return False
+        if self.rest:
+            data = self.rest + data
+        start, end = 0, len(data)
+        unpack = HEADER.unpack_from
+        while end - start >= HEADER_SIZE:
+            length, number, kind, flags, _ = unpack(data, start)
+            following = start + HEADER_SIZE + length
+            if following > end:
+                break
+            payload = data[start + HEADER_SIZE : following]
+            if kind == REQUEST:
+                self.pending.append((number, flags, payload))
+            else:
+                self.steer(kind, number, payload)
+            start = following
+        self.rest = data[start:] if start < end else b""
+        return True
+
+    def keep_descriptors(self, ancillary, flags):
+        if flags & MSG_CTRUNC:
+            raise ProtocolError("a descriptor was lost: too many open files?")
+        for level, kind, data in ancillary:
+            if level == SOL_SOCKET and kind == SCM_RIGHTS:
+                numbers = array("i")
+                numbers.frombytes(data[: len(data) - len(data) % numbers.itemsize])
+                self.descriptors.extend(numbers)
+
+    def steer(self, kind, number, payload):
+        """Takes in a frame about a request that is running."""
+        exchange = self.exchanges.get(number)
+        if kind == WINDOW:
+            if exchange is not None:
+                exchange.window += WORD.unpack(payload)[0]
+        elif kind == CANCEL:
+            if exchange is not None:
+                exchange.cancelled = True
+        else:
+            raise ProtocolError("frame of unknown kind %d" % kind)
+        if exchange is not None and exchange.ready is not None:
+            try:
+                exchange.ready.release()
+            except RuntimeError:  # released already
+                pass
+
+    def wait_for_window(self, exchange, size):
+        """Waits until the server process takes size more bytes of a response.
+
+        Somebody has to read the frame that says so. When every thread runs an
+        application nobody has the turn, and the waiting thread takes it.
+        """
+        try:
+            self.right.pop()
+        except IndexError:
+            pass
+        else:
+            self.turn.release()  # it was this thread's: it is about to wait
+        if exchange.ready is None:
+            exchange.ready = Lock()
+            exchange.ready.acquire()
+        self.flush()
+        while exchange.window < size and not exchange.cancelled:
+            if self.turn.acquire(blocking=False):
+                try:
+                    # A request that has been read is for another thread, which waits for the turn.
+                    more = True if self.pending else self.read()
+                finally:
+                    self.turn.release()
+                if not more:
+                    exchange.cancelled = True
+                if not self.pending:
+                    continue
+            exchange.ready.acquire(timeout=0.005)
+
+    # -- writing -------------------------------------------------------------
+
+    def put(self, frame, hold):
+        """Sends a frame; keeps it for a moment if hold, or if all is quick."""
+        with self.out_lock:
+            self.out.append(frame)
+        if not hold and self.fast:
+            self.flush()
+
+    def send(self, frame):
+        with self.out_lock:
+            self.out.append(frame)
+        self.flush()
+
+    def flush(self):
+        with self.out_lock:
+            out = self.out
+            if out:
+                self.flushes += 1
+                data = out[0] if len(out) == 1 else b"".join(out)
+                out.clear()
+                self.socket.sendall(data)
+
+    def put_descriptor(self, frame, descriptor):
+        """Sends a frame with a descriptor attached to its first byte."""
+        self.flush()
+        rights = [(SOL_SOCKET, SCM_RIGHTS, array("i", [descriptor]))]
+        with self.out_lock:
+            sent = self.socket.sendmsg([frame], rights)
+            if sent < len(frame):
+                self.socket.sendall(frame[sent:])
+
+    # -- the main thread -----------------------------------------------------
+
+    def wake(self):
+        self.watching = True
+        try:
+            os.write(self.wake_writer, b"w")
+        except BlockingIOError:
+            pass
+
+    def watch(self, control, on_control):
+        """Watches the threads until on_control returns False. For the main thread.
+
+        Looks each TICK while requests come, and sleeps when none do.
+        """
+        poll = select.poll()
+        poll.register(control, select.POLLIN)
+        poll.register(self.wake_reader, select.POLLIN)
+        seen, flushes, used = self.started, self.flushes, process_time()
+        idle = 0
+        while True:
+            if idle > IDLE_TICKS:
+                # First said, then asked: a thread that starts a request
+                # between the two sees that it has to wake the watch.
+                self.watching = False
+                sleep = self.started == seen and not self.right and not self.out
+                events = poll.poll(None if sleep else TICK)
+                self.watching = True
+                idle = 0
+            else:
+                events = poll.poll(TICK)
+            for descriptor, _ in events:
+                if descriptor == self.wake_reader:
+                    os.read(self.wake_reader, 4096)
+                elif not on_control():
+                    return
+            if self.flushes != flushes:
+                flushes = self.flushes
+            elif self.out:
+                self.flush()
+            before, used = used, process_time()
+            if self.started != seen:
+                seen = self.started
+                idle = 0
+                continue
+            # The same request as a tick ago: whoever runs it loses the turn.
+            try:
+                self.right.pop()
+            except IndexError:
+                idle += 1
+            else:
+                if (used - before) * 2000 < TICK:
+                    self.eager = FORGET  # it waits for something
+                self.turn.release()
+                idle = 0
+
+    def close(self):
+        self.closed = True
+        try:
+            self.socket.shutdown(SHUT_RDWR)
+        except OSError:
+            pass

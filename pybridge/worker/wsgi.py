@@ -1,0 +1,432 @@
+"""One request through the application: PEP 3333, the server's side.
+
+Exchange is the life of a request in this process. The server process has
+received the whole body before, so wsgi.input never waits for a client.
+"""
+
+import os
+import sys
+from io import BytesIO
+from re import compile as pattern
+
+from _overlay.frames import (
+    BODY,
+    ERROR,
+    FILE,
+    FLAG_DESCRIPTOR,
+    FLAG_END,
+    FLAG_LAST,
+    HEADER,
+    MAX_BODY,
+    NOTE,
+    PAIR,
+    RESPONSE,
+    WORD,
+)
+from _overlay.streams import FileWrapper
+
+# PEP 3333, The start_response() Callable: no control characters in a status
+# or in a field value. Line feeds join the parts of a head, so they are counted.
+_control = pattern("[\\x00-\\x09\\x0b-\\x1f\\x7f]").search
+_status = pattern("[1-9][0-9][0-9] ").match
+_token = pattern("[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
+
+# PEP 3333, Other HTTP Features: fields that are the server's affair alone.
+_HOP_BY_HOP = frozenset(
+    "connection keep-alive proxy-authenticate proxy-authorization "
+    "te trailer trailers transfer-encoding upgrade".split()
+)
+
+_ORDINARY = 1
+_CONTENT_LENGTH = 2
+_MAX_NAMES = 2048
+_names = {}  # field name as the application wrote it, to one of the two above
+
+
+class ClientGone(Exception):
+    """Nobody reads this response any more; the application is not at fault."""
+
+
+class Cut(Exception):
+    """The response cannot be completed; the text says why, for the log."""
+
+
+class Exchange:
+    """One request: environ in, response out. Used by one thread at a time."""
+
+    __slots__ = (
+        "pool",
+        "number",
+        "is_head",
+        "status",
+        "headers",
+        "head",
+        "head_sent",
+        "declared",
+        "sent",
+        "window",
+        "cancelled",
+        "ready",
+    )
+
+    def __init__(self, pool, number, is_head):
+        self.pool = pool
+        self.number = number
+        self.is_head = is_head
+        self.head = None  # what start_response was given, ready to be sent
+        self.head_sent = False
+        self.declared = -1  # Content-Length, or -1
+        self.sent = 0
+        self.window = pool.window  # bytes that the server process still takes
+        self.cancelled = False
+        self.ready = None  # lock that a thread waiting for window sleeps on
+
+    # -- what the application calls ------------------------------------------
+
+    def start_response(self, status, headers, exc_info=None):
+        if self.head is not None:
+            if exc_info is None:
+                raise AssertionError("start_response called a second time without exc_info")
+            if self.head_sent:
+                try:
+                    raise exc_info[1].with_traceback(exc_info[2])
+                finally:
+                    exc_info = None  # no cycle through the traceback
+        exc_info = None
+        if type(status) is not str:
+            raise TypeError("status must be str, got %s" % type(status).__name__)
+        if _status(status) is None:
+            raise ValueError("status must look like '200 OK', got %r" % status)
+        if status[0] == "1":
+            raise ValueError("status 1xx is the server's affair, got %r" % status)
+        if type(headers) is not list:
+            raise TypeError("headers must be a list, got %s" % type(headers).__name__)
+        declared = -1
+        parts = [status]
+        for field in headers:
+            if type(field) is not tuple or len(field) != 2:
+                raise TypeError("a header must be a tuple of name and value, got %r" % (field,))
+            name, value = field
+            if type(value) is not str:
+                raise TypeError("header %r: value must be str, got %s" % (name, type(value).__name__))
+            try:
+                kind = _names[name]
+            except (KeyError, TypeError):
+                kind = _check_name(name)
+            if kind is _CONTENT_LENGTH:
+                if not (value.isascii() and value.isdigit()) or len(value) > 18:
+                    raise ValueError("Content-Length must be a number, got %r" % value)
+                if declared >= 0 and declared != int(value):
+                    raise ValueError("two different Content-Lengths, %d and %s" % (declared, value))
+                if declared >= 0:
+                    continue
+                declared = int(value)
+            parts.append(name)
+            parts.append(value)
+        text = "\n".join(parts)
+        if _control(text) is not None or text.count("\n") != len(parts) - 1:
+            raise ValueError("control character in the status or a header: %r" % (parts,))
+        try:
+            self.head = text.encode("latin-1")
+        except UnicodeEncodeError:
+            raise ValueError("status and headers must be ISO-8859-1: %r" % (parts,)) from None
+        self.declared = declared
+        if status.startswith(("204", "304")):
+            self.declared = 0 if declared < 0 else declared
+            self.is_head = True  # whatever the application sends, no body follows
+        return self.write
+
+    def write(self, data):
+        """PEP 3333, The write() Callable."""
+        if not isinstance(data, bytes):
+            raise TypeError("write() takes bytes, got %s" % type(data).__name__)
+        if data:
+            self.send(data)
+
+    # -- the way to the server process ---------------------------------------
+
+    def run(self, application, environ):
+        """Calls the application and sends everything it answers.
+
+        Returns the last frame, which says that the thread is free.
+        """
+        try:
+            result = application(environ, self.start_response)
+        except BaseException:
+            return self.fail()
+        try:
+            kind = type(result)
+            if (kind is list or kind is tuple) and not self.head_sent:
+                return self.answer(result)
+            if kind is FileWrapper and self.send_file(result):
+                pass
+            else:
+                for data in result:
+                    if type(data) is not bytes and not isinstance(data, bytes):
+                        raise TypeError("the application yielded %s, not bytes" % type(data).__name__)
+                    if self.head is None:
+                        raise AssertionError("the application yielded before it called start_response")
+                    if data and self.send(data):
+                        break
+            last = self.finish()
+        except BaseException:
+            last = self.fail()
+        close = getattr(result, "close", None)
+        if close is not None:
+            try:
+                close()
+            except BaseException:
+                self.note("close() of the response:\n" + describe())
+        return last
+
+    def answer(self, result):
+        """The whole response is there: one frame, with its length known."""
+        if self.head is None:
+            raise AssertionError("the application returned without calling start_response")
+        body = result[0] if len(result) == 1 else self.joined(result)
+        if type(body) is not bytes and not isinstance(body, bytes):
+            raise TypeError("the application returned a list of %s, not bytes" % type(body).__name__)
+        size = len(body)
+        head = self.head
+        if size != self.declared:
+            if self.declared < 0:
+                if size or not self.is_head:
+                    head = b"%b\nContent-Length\n%d" % (head, size)
+            elif not self.is_head:
+                if size < self.declared:
+                    # Nothing has been sent: a plain error is better than a cut response.
+                    raise Cut("the body has %d bytes, Content-Length says %d" % (size, self.declared))
+                self.note("the body has %d bytes, Content-Length says %d: cut" % (size, self.declared))
+                body = body[: self.declared]
+        if self.is_head:
+            body = b""
+        if len(body) > MAX_BODY:
+            self.head = head
+            self.declared = len(body)
+            self.send(body)
+            return self.finish()
+        return b"".join(
+            (
+                HEADER.pack(4 + len(head) + len(body), self.number, RESPONSE, FLAG_END | FLAG_LAST, 0),
+                WORD.pack(len(head)),
+                head,
+                body,
+            )
+        )
+
+    def joined(self, result):
+        for data in result:
+            if not isinstance(data, bytes):
+                raise TypeError("the application returned a list of %s, not bytes" % type(data).__name__)
+        return b"".join(result)
+
+    def send(self, data):
+        """Sends part of a body. Reports whether no more of it can follow."""
+        if self.cancelled:
+            raise ClientGone
+        if self.is_head:
+            if not self.head_sent:
+                self.send_head(b"", 0)
+            return True
+        declared = self.declared
+        if declared >= 0 and self.sent + len(data) > declared:
+            self.note("the body is longer than Content-Length, %d bytes: cut" % declared)
+            data = data[: declared - self.sent]
+        size = len(data)
+        if size > MAX_BODY:
+            return self.send_large(data)
+        self.take_window(size)
+        self.sent += size
+        last = self.sent == declared
+        if self.head_sent:
+            if size:
+                frame = HEADER.pack(size, self.number, BODY, FLAG_LAST if last else 0, 0) + data
+                self.pool.put(frame, last)
+        else:
+            self.send_head(data, FLAG_LAST if last else 0)
+        return last
+
+    def send_large(self, data):
+        view = memoryview(data)
+        last = False
+        for start in range(0, len(view), MAX_BODY):
+            last = self.send(bytes(view[start : start + MAX_BODY]))
+        return last
+
+    def send_head(self, data, flags):
+        head = self.head
+        if head is None:
+            raise AssertionError("the application sent a body before it called start_response")
+        self.head_sent = True
+        self.pool.put(
+            b"".join(
+                (
+                    HEADER.pack(4 + len(head) + len(data), self.number, RESPONSE, flags, 0),
+                    WORD.pack(len(head)),
+                    head,
+                    data,
+                )
+            ),
+            flags & FLAG_LAST,
+        )
+
+    def take_window(self, size):
+        if self.window < size:
+            self.pool.wait_for_window(self, size)
+            if self.cancelled:
+                raise ClientGone
+        self.window -= size
+
+    def send_file(self, wrapper):
+        """Sends the file by its descriptor. Reports whether that was possible."""
+        if self.is_head or self.head_sent:
+            return False
+        found = wrapper.descriptor()
+        if found is None:
+            return False
+        if self.head is None:
+            raise AssertionError("the application returned without calling start_response")
+        descriptor, position, size = found
+        length = max(size - position, 0)
+        if self.declared < 0:
+            self.head = b"%b\nContent-Length\n%d" % (self.head, length)
+            self.declared = length
+        length = min(length, self.declared)
+        if length < MAX_BODY // 2:
+            return False  # reading a small file costs less than passing a descriptor
+        self.send_head(b"", 0)
+        header = HEADER.pack(16, self.number, FILE, FLAG_LAST | FLAG_DESCRIPTOR, 0)
+        payload = position.to_bytes(8, "little") + length.to_bytes(8, "little")
+        self.pool.put_descriptor(header + payload, descriptor)
+        self.sent = length
+        return True
+
+    def finish(self):
+        """The last frame of a response that came in parts."""
+        if not self.head_sent:
+            if self.head is None:
+                raise AssertionError("the application returned without calling start_response")
+            head = self.head
+            if self.declared < 0 and not self.is_head:
+                head += b"\nContent-Length\n0"
+            elif self.declared > 0 and not self.is_head:
+                raise Cut("the body is empty, Content-Length says %d" % self.declared)
+            return b"".join(
+                (
+                    HEADER.pack(4 + len(head), self.number, RESPONSE, FLAG_END | FLAG_LAST, 0),
+                    WORD.pack(len(head)),
+                    head,
+                )
+            )
+        if self.sent < self.declared and not self.is_head:
+            raise Cut("the body has %d bytes, Content-Length says %d" % (self.sent, self.declared))
+        return HEADER.pack(0, self.number, BODY, FLAG_END | FLAG_LAST, 0)
+
+    def fail(self):
+        """The last frame of a request whose application failed."""
+        if sys.exc_info()[0] is ClientGone:
+            return HEADER.pack(0, self.number, BODY, FLAG_END | FLAG_LAST, 0)
+        text = describe().encode("utf-8", "backslashreplace")
+        return HEADER.pack(len(text), self.number, ERROR, FLAG_END | FLAG_LAST, 0) + text
+
+    def note(self, text):
+        data = text.encode("utf-8", "backslashreplace")
+        self.pool.put(HEADER.pack(len(data), self.number, NOTE, 0, 0) + data, True)
+
+
+def _check_name(name):
+    """Checks a field name that has not been seen before; returns its kind."""
+    if type(name) is not str:
+        raise TypeError("header names must be str, got %s" % type(name).__name__)
+    if _token(name) is None:
+        raise ValueError("header name %r is not a token" % name)
+    lower = name.lower()
+    if lower in _HOP_BY_HOP:
+        raise ValueError("header %r is hop-by-hop: the server's affair alone (PEP 3333)" % name)
+    kind = _CONTENT_LENGTH if lower == "content-length" else _ORDINARY
+    if len(_names) < _MAX_NAMES:
+        _names[name] = kind
+    return kind
+
+
+def describe():
+    """The exception being handled, as text; overlay's own frames left out."""
+    kind, error, trace = sys.exc_info()
+    if kind is Cut:
+        return str(error)
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith("<overlay>"):
+        trace = trace.tb_next
+    from traceback import format_exception
+
+    try:
+        return "".join(format_exception(kind, error, trace)).rstrip("\n")
+    except Exception:  # an exception whose __str__ raises, say
+        return "%s (its text could not be had)" % kind.__name__
+    finally:
+        del trace, error
+
+
+class Requests:
+    """Makes environ dictionaries of request frames."""
+
+    # The values that every request has, in the order of pybridge/environ.go.
+    FIXED = (
+        "REQUEST_METHOD",
+        "SCRIPT_NAME",
+        "PATH_INFO",
+        "QUERY_STRING",
+        "REQUEST_URI",
+        "SERVER_PROTOCOL",
+        "SERVER_NAME",
+        "SERVER_PORT",
+        "REMOTE_ADDR",
+        "REMOTE_PORT",
+        "wsgi.url_scheme",
+        "REQUEST_SCHEME",
+    )
+    MAX_SHAPES = 512
+
+    def __init__(self, base, errors):
+        self.base = dict(base)
+        self.base["wsgi.version"] = (1, 0)
+        self.base["wsgi.errors"] = errors
+        self.base["wsgi.file_wrapper"] = FileWrapper
+        self.base["wsgi.input_terminated"] = True
+        self.base["wsgi.run_once"] = False
+        self.shapes = {}
+
+    def environ(self, payload, descriptor):
+        """Returns the environ of a REQUEST frame's payload.
+
+        The field names of a request come as one string: browsers and
+        libraries send few different ones, so their keys are made once.
+        """
+        names_size, head_size = PAIR.unpack_from(payload)
+        values_start = 8 + names_size
+        body_start = values_start + head_size
+        names = payload[8:values_start]
+        try:
+            keys = self.shapes[names]
+        except KeyError:
+            keys = self.shape(names)
+        environ = self.base.copy()
+        environ.update(zip(keys, str(payload[values_start:body_start], "latin-1").split("\0")))
+        if descriptor is None:
+            environ["wsgi.input"] = BytesIO(payload[body_start:])
+        else:
+            environ["wsgi.input"] = os.fdopen(descriptor, "rb")
+        return environ
+
+    def shape(self, names):
+        keys = list(self.FIXED)
+        if names:
+            for name in str(names, "latin-1").split("\0"):
+                key = name.upper().replace("-", "_")
+                if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+                    key = "HTTP_" + key
+                keys.append(sys.intern(key))
+        if len(self.shapes) >= self.MAX_SHAPES:
+            self.shapes.clear()
+        keys = tuple(keys)
+        self.shapes[names] = keys
+        return keys
