@@ -1,8 +1,8 @@
 package main
 
 import (
-	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -24,6 +24,18 @@ type timeouts struct {
 	// socket is the longest silence within a body or a response. A transfer that
 	// moves, however slowly, is never cut.
 	socket time.Duration
+
+	// Tests alone set these. step is the time between two looks at the progress of a
+	// response, an eighth of socket when zero; now replaces clock.
+	step time.Duration
+	now  func() time.Duration
+}
+
+func (t *timeouts) clock() time.Duration {
+	if t.now != nil {
+		return t.now()
+	}
+	return clock()
 }
 
 // epoch is the zero of the clock of connections: a reading of the monotonic clock
@@ -42,6 +54,10 @@ const (
 	phaseBody               // within a body
 	phaseOwner              // SetDeadline was called: whoever did that keeps the time
 )
+
+// errBodyCut takes the place of io.EOF within a body. fasthttp 1.74 would take the end
+// of the connection for the end of the body, and a cut upload for a complete one.
+var errBodyCut = fmt.Errorf("client closed the connection within a body: %w", io.ErrUnexpectedEOF)
 
 // errWouldBlock ends a read that must not wait and finds nothing.
 var errWouldBlock = errors.New("nothing to read without waiting")
@@ -65,6 +81,7 @@ type connection struct {
 	armed  time.Duration // the read deadline set in Conn, 0: none
 
 	writer writeWatch
+	raw    rawConnection // see SyscallConn
 
 	// linger asks Close to let the client read the last response first.
 	linger atomic.Bool
@@ -76,8 +93,7 @@ type connectionListener struct {
 	timeouts *timeouts
 }
 
-// listenConnections gives listener's connections the bounds limits. TLS goes on top
-// of the result: tls.NewListener(listenConnections(l, t), config).
+// listenConnections gives listener's connections the bounds limits.
 func listenConnections(listener net.Listener, limits timeouts) net.Listener {
 	return &connectionListener{Listener: listener, timeouts: &limits}
 }
@@ -91,7 +107,7 @@ func (l *connectionListener) Accept() (net.Conn, error) {
 }
 
 func newConnection(inner net.Conn, limits *timeouts) *connection {
-	return &connection{Conn: inner, timeouts: limits, since: clock()}
+	return &connection{Conn: inner, timeouts: limits, since: limits.clock()}
 }
 
 // connectionOf returns the connection below c, nil if there is none.
@@ -99,9 +115,8 @@ func connectionOf(c net.Conn) *connection {
 	switch c := c.(type) {
 	case *connection:
 		return c
-	case *tls.Conn:
-		inner, _ := c.NetConn().(*connection)
-		return inner
+	case *tlsConnection:
+		return c.inner
 	}
 	return nil
 }
@@ -146,13 +161,21 @@ func (c *connection) Read(p []byte) (int, error) {
 			c.enter(phaseHead)
 		}
 		if err == nil || n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
-			return n, err
+			return n, c.readError(err)
 		}
-		if deadline > 0 && clock() >= deadline {
+		if deadline > 0 && c.timeouts.clock() >= deadline {
 			return 0, err
 		}
 		c.armRead(deadline) // it was armed for an earlier wait
 	}
+}
+
+// readError returns err, or errBodyCut when err is the end of input within a body.
+func (c *connection) readError(err error) error {
+	if err == io.EOF && c.phase == phaseBody {
+		return errBodyCut
+	}
+	return err
 }
 
 // readDeadline returns the end of the current wait, 0 for none.
@@ -170,7 +193,7 @@ func (c *connection) readDeadline() time.Duration {
 		return 0
 	}
 	if c.since == 0 {
-		c.since = clock()
+		c.since = c.timeouts.clock()
 	}
 	return c.since + limit
 }
@@ -246,5 +269,3 @@ func (c *connection) dropInput() {
 		}
 	}
 }
-
-var _ io.ReaderFrom = (*connection)(nil) // or sendfile is lost

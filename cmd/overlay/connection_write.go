@@ -2,8 +2,6 @@ package main
 
 import (
 	"errors"
-	"io"
-	"net"
 	"os"
 	"time"
 )
@@ -31,8 +29,11 @@ func (w *writeWatch) arm(c *connection) {
 		return
 	}
 	w.armed = true
-	step := max(c.timeouts.socket/stepsPerTimeout, time.Millisecond)
-	now := clock()
+	step := c.timeouts.step
+	if step == 0 {
+		step = max(c.timeouts.socket/stepsPerTimeout, time.Millisecond)
+	}
+	now := c.timeouts.clock()
 	if w.moved > 0 {
 		step = min(step, max(w.moved+c.timeouts.socket-now, 0))
 	}
@@ -46,7 +47,7 @@ func (w *writeWatch) goesOn(c *connection, n int64, err error) bool {
 		return false
 	}
 	w.armed = false
-	now, queued := clock(), outputQueue(c.Conn)
+	now, queued := c.timeouts.clock(), outputQueue(c.Conn)
 	if n > 0 || w.moved == 0 || queued < w.queued {
 		w.moved, w.queued = now, queued
 		return true
@@ -69,68 +70,3 @@ func (c *connection) Write(p []byte) (written int, err error) {
 		}
 	}
 }
-
-// sendSlice is how many bytes of a file one call of sendfile sends: enough to make
-// calls rare, little enough for the clock to be looked at now and then.
-const sendSlice = 4 << 20
-
-// ReadFrom sends a file, or a *io.LimitedReader of one, with sendfile. Every other
-// reader is copied through Write.
-func (c *connection) ReadFrom(r io.Reader) (total int64, err error) {
-	tcp, ok := c.Conn.(*net.TCPConn)
-	limited, isLimited := r.(*io.LimitedReader)
-	file, isFile := r.(*os.File)
-	if isLimited {
-		file, isFile = limited.R.(*os.File)
-	}
-	if !ok || !isFile {
-		return io.Copy(writeOnly{c}, r)
-	}
-	for {
-		slice := io.LimitedReader{R: file, N: sendSlice}
-		if isLimited {
-			slice.N = min(slice.N, limited.N)
-		}
-		if slice.N <= 0 {
-			return total, nil
-		}
-		n, moreComes, err := c.sendFile(tcp, file, &slice)
-		total += n
-		if isLimited {
-			limited.N -= n
-		}
-		if err != nil || !moreComes {
-			return total, err
-		}
-	}
-}
-
-// sendFile sends slice, which starts at the position of file. moreComes is false at
-// the end of the file.
-func (c *connection) sendFile(tcp *net.TCPConn, file *os.File, slice *io.LimitedReader) (total int64, moreComes bool, err error) {
-	want := slice.N
-	for {
-		c.writer.arm(c)
-		before := slice.N
-		n, err := tcp.ReadFrom(slice)
-		total += n
-		if err == nil {
-			c.writer.moved = 0
-			return total, total == want, nil
-		}
-		if !c.writer.goesOn(c, n, err) {
-			return total, false, err
-		}
-		// With a deadline that has passed already, net does not get as far as sendfile:
-		// it reads a piece of the file, and drops it when it cannot be written.
-		if read := before - slice.N; read > n {
-			if _, err := file.Seek(n-read, io.SeekCurrent); err != nil {
-				return total, false, err
-			}
-		}
-		slice.N = want - total
-	}
-}
-
-// writeOnly hides ReadFrom from io.Copy, which would come back here for ever.
-type writeOnly struct{ io.Writer }

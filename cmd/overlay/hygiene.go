@@ -27,7 +27,7 @@ const maxHead = 16 << 10
 //	hygiene := &hygiene{limitRequestBody: ..., socketTimeout: ..., checkTarget: ..., log: ...}
 //	server := &fasthttp.Server{Name: ..., Logger: ...}
 //	hygiene.install(server, next)
-//	server.Serve(listenConnections(listener, timeouts)) // tls.NewListener around it for HTTPS
+//	server.Serve(listenConnections(listener, timeouts)) // listenTLSConnections for HTTPS
 //
 // Then next is called for accepted requests alone, and can rely on this:
 //   - RawHeaders() is empty or consists of lines "Name: value\r\n" and one empty
@@ -235,10 +235,10 @@ func (h *hygiene) recoverPanic(ctx *fasthttp.RequestCtx) {
 // parseError answers a request that fasthttp could not parse or read; it is the
 // ErrorHandler of the server, and fasthttp closes the connection afterwards.
 func (h *hygiene) parseError(ctx *fasthttp.RequestCtx, err error) {
-	if netErr, ok := err.(net.Error); ok && netErr.Timeout() {
-		// The error as it came from the connection: not one byte of a first request
-		// arrived. A browser that connects ahead of need is no fault to answer.
-		_ = ctx.Conn().Close()
+	if c := connectionOf(ctx.Conn()); c != nil && c.phase == phaseNew {
+		// Not one byte arrived. A browser that connects ahead of need has made no
+		// request that could be answered.
+		_ = c.Close()
 		return
 	}
 	status := statusOfParseError(err)

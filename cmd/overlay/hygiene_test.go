@@ -72,7 +72,7 @@ func (r *recorder) handle(ctx *fasthttp.RequestCtx) {
 func serveScript(t testing.TB, h *hygiene, input string) (output string, requests []executed, statuses []int) {
 	t.Helper()
 	var r recorder
-	server := &fasthttp.Server{Name: "overlay", Logger: discardLogger{}}
+	server := &fasthttp.Server{Name: "overlay", Logger: quietLogger{}}
 	h.install(server, r.handle)
 	client := &scriptedConn{}
 	client.input.Reset([]byte(input))
@@ -84,9 +84,9 @@ func serveScript(t testing.TB, h *hygiene, input string) (output string, request
 	return output, r.requests, finalStatuses(t, output, r.requests)
 }
 
-type discardLogger struct{}
+type quietLogger struct{}
 
-func (discardLogger) Printf(string, ...any) {}
+func (quietLogger) Printf(string, ...any) {}
 
 // finalStatuses reads the responses in output; requests tells which of them answers a HEAD.
 func finalStatuses(t testing.TB, output string, requests []executed) (statuses []int) {

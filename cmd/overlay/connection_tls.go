@@ -1,0 +1,40 @@
+package main
+
+import (
+	"crypto/tls"
+	"net"
+)
+
+// tlsConnection is TLS over a connection. The handshake takes place with the first
+// read, within the header timeout.
+type tlsConnection struct {
+	*tls.Conn
+	inner *connection
+}
+
+// tlsConnectionListener accepts connections and puts TLS on top.
+type tlsConnectionListener struct {
+	connectionListener
+	config *tls.Config
+}
+
+// listenTLSConnections is listenConnections for a TLS listener. config is not
+// copied: session ticket keys set later and GetConfigForClient have effect.
+func listenTLSConnections(listener net.Listener, limits timeouts, config *tls.Config) net.Listener {
+	return &tlsConnectionListener{connectionListener{Listener: listener, timeouts: &limits}, config}
+}
+
+func (l *tlsConnectionListener) Accept() (net.Conn, error) {
+	c, err := l.connectionListener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &tlsConnection{tls.Server(c, l.config), c.(*connection)}, nil
+}
+
+// Read reports the end of the connection within a body, as connection does: whether
+// it came with a closing alert or without, crypto/tls calls it io.EOF.
+func (c *tlsConnection) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	return n, c.inner.readError(err)
+}
