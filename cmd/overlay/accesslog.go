@@ -82,9 +82,9 @@ func (l *accessLog) wrap(next fasthttp.RequestHandler) fasthttp.RequestHandler {
 }
 
 // wrapExpect is wrap for fasthttp.Server.ExpectHandler, whose refusals never
-// reach the handler.
+// reach the handler. A nil next stays nil.
 func (l *accessLog) wrapExpect(next func(*fasthttp.RequestCtx) int) func(*fasthttp.RequestCtx) int {
-	if l == nil {
+	if l == nil || next == nil {
 		return next
 	}
 	return func(ctx *fasthttp.RequestCtx) int {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -188,7 +189,14 @@ func (k *checker) certificate() error {
 	if err := k.readableFile("certificate", k.cfg.CertFile, ""); err != nil {
 		return err
 	}
-	return k.readableFile("private key", k.cfg.KeyFile, "")
+	if err := k.readableFile("private key", k.cfg.KeyFile, ""); err != nil {
+		return err
+	}
+	if _, err := tls.LoadX509KeyPair(k.cfg.CertFile, k.cfg.KeyFile); err != nil {
+		return usagef("both are PEM files, and belong to each other", "certificate %s with key %s: %s",
+			k.cfg.CertFile, k.cfg.KeyFile, strings.TrimPrefix(err.Error(), "tls: "))
+	}
+	return nil
 }
 
 // logs checks formats and levels; Apache's names of levels get a hint.

@@ -17,7 +17,7 @@ func newTestFolder(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"hello.wsgi", "htdocs/index.html", "uploads/a.txt", "one.crt", "one.key", "app.py"} {
+	for _, name := range []string{"hello.wsgi", "htdocs/index.html", "uploads/a.txt"} {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
@@ -25,6 +25,9 @@ func newTestFolder(t *testing.T) string {
 		if err := os.WriteFile(path, []byte("x"), 0o644); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := writeCertificate(filepath.Join(dir, "one")); err != nil {
+		t.Fatal(err)
 	}
 	t.Chdir(dir)
 	return dir

@@ -30,8 +30,22 @@ func parseLogLevel(name string) (slog.Level, error) {
 	return 0, oneOf("--log-level", name, "debug", "info", "warn", "error")
 }
 
+// lockedWriter lets one Write at a time through. All that goes to stderr shares
+// one: banner, log and the output of the application.
+type lockedWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *lockedWriter) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(p)
+}
+
 // newLogger returns the program's log, which goes to w as the configuration
 // says. Each record is one Write, and no value in it can break out of its line.
+// w must take Writes from several goroutines.
 func newLogger(w io.Writer, cfg *config) *slog.Logger {
 	return slog.New(newLogHandler(w, cfg.LogFormat, cfg.LogLevel))
 }
@@ -40,7 +54,7 @@ func newLogHandler(w io.Writer, format string, level slog.Level) slog.Handler {
 	if format == "json" {
 		return slog.NewJSONHandler(&jsonEscaper{w: w}, &slog.HandlerOptions{Level: level})
 	}
-	return &textHandler{out: &lockedWriter{w: w}, level: level}
+	return &textHandler{w: w, level: level}
 }
 
 // tracebackKey names an attribute whose value has lines, such as a Python
@@ -56,16 +70,11 @@ const tracebackMark = "    | "
 //
 // Control characters are escaped everywhere.
 type textHandler struct {
-	out    *lockedWriter
+	w      io.Writer
 	level  slog.Level
 	prefix string // names of the open groups, each with a dot
 	attrs  []byte // formatted attributes of With
 	traces []byte // formatted traceback attributes of With
-}
-
-type lockedWriter struct {
-	mu sync.Mutex // one record at a time
-	w  io.Writer
 }
 
 // Enabled implements slog.Handler.
@@ -107,9 +116,7 @@ func (h *textHandler) Handle(_ context.Context, r slog.Record) error {
 		return true
 	})
 	line = append(append(line, '\n'), traces...)
-	h.out.mu.Lock()
-	defer h.out.mu.Unlock()
-	_, err := h.out.w.Write(line)
+	_, err := h.w.Write(line)
 	return err
 }
 

@@ -10,7 +10,8 @@ import (
 
 // pythonFinder finds the interpreter that would run an application: explicit if
 // that is not "", else the one of $VIRTUAL_ENV, else of a .venv in dir, else
-// python3 on PATH. version is as Python writes it, "3.11.2".
+// python3 on PATH. version starts with the name of the implementation:
+// "CPython 3.11.2".
 type pythonFinder func(explicit, dir string) (path, version string, err error)
 
 // overlayVersion returns the version that the Go command wrote into the program,
@@ -61,7 +62,7 @@ func (p *program) printVersion(c *serveCommand) error {
 		}
 		fmt.Fprintf(&out, "Python: none (%s)\n", appendEscaped(nil, err.Error()))
 	} else {
-		fmt.Fprintf(&out, "Python %s, %s\n", version, appendEscaped(nil, path))
+		fmt.Fprintf(&out, "%s, %s\n", version, appendEscaped(nil, path))
 	}
 	_, err = p.stdout.Write(out.Bytes())
 	return err

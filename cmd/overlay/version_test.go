@@ -42,7 +42,7 @@ func newTestProgram() (p *program, stdout, stderr *bytes.Buffer) {
 			if explicit == "" {
 				explicit = "/usr/bin/python3"
 			}
-			return explicit, "3.11.2", nil
+			return explicit, "CPython 3.11.2", nil
 		},
 		serve: func(context.Context, *config, io.Writer, io.Writer) error { return errors.New("served") },
 	}
@@ -51,9 +51,9 @@ func newTestProgram() (p *program, stdout, stderr *bytes.Buffer) {
 
 func TestVersion(t *testing.T) {
 	for _, test := range []struct{ args, want string }{
-		{"--version", "Python 3.11.2, /usr/bin/python3\n"},
-		{"--version --python /opt/python", "Python 3.11.2, /opt/python\n"},
-		{"--python /opt/python --version", "Python 3.11.2, /opt/python\n"},
+		{"--version", "CPython 3.11.2, /usr/bin/python3\n"},
+		{"--version --python /opt/python", "CPython 3.11.2, /opt/python\n"},
+		{"--python /opt/python --version", "CPython 3.11.2, /opt/python\n"},
 	} {
 		p, stdout, _ := newTestProgram()
 		if err := p.run(strings.Fields(test.args)); err != nil {

@@ -1,0 +1,387 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// scriptTimeout is far beyond what any step of a script takes.
+const scriptTimeout = 60 * time.Second
+
+// TestMain lets this test binary be the program, too: in a script, the command
+// overlay runs main in a process of its own.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"overlay": main})
+}
+
+// TestScripts runs the specification, tests/scripts. Besides the commands of
+// testscript, a script has
+//
+//	refuse STATUS ARG...        run overlay ARG..., which must exit with STATUS and
+//	                            write nothing but an error and a hint, a line each
+//	serve [-name NAME] ARG...   start overlay --port 0 ARG... in the background;
+//	                            $URL (and $HTTPS_URL) is where it serves, $PORT the port
+//	get [-X METHOD] [-H 'NAME: VALUE']... [-d BODY|-d @FILE] [-o FILE] [-tls] PATH
+//	                            send a request as written; stdout is the status, the
+//	                            fields sorted, an empty line and the body
+//	quit [-name NAME] [SIGNAL]  stop a server, which must exit with 0; stdout and
+//	                            stderr are what it wrote in its life
+//	certificate PREFIX          write PREFIX.crt and PREFIX.key
+//
+// and the condition [python]: there is a python3.
+func TestScripts(t *testing.T) {
+	overlay, err := exec.LookPath("overlay")
+	if err != nil {
+		t.Fatal(err)
+	}
+	python := findTestPython()
+	testscript.Run(t, testscript.Params{
+		Dir:                filepath.Join("..", "..", "tests", "scripts"),
+		RequireUniqueNames: true,
+		Setup: func(env *testscript.Env) error {
+			if python != "" { // not through a pyenv shim, which needs the user's HOME
+				env.Setenv("PATH", filepath.Dir(python)+string(filepath.ListSeparator)+env.Getenv("PATH"))
+			}
+			env.Setenv("BIN", filepath.Dir(overlay)) // a PATH without any Python
+			env.Setenv("COLUMNS", "80")
+			env.Setenv("ESC", "\x1b")
+			env.Values[scriptServers{}] = map[string]*scriptServer{}
+			return nil
+		},
+		Condition: func(name string) (bool, error) {
+			if name == "python" {
+				return python != "", nil
+			}
+			return false, fmt.Errorf("unknown condition %q", name)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"refuse": scriptRefuse, "serve": scriptServe, "get": scriptGet, "quit": scriptQuit,
+			"certificate": scriptCertificate,
+		},
+	})
+}
+
+// findTestPython returns the python3 on PATH, "" if there is none that runs.
+func findTestPython() string {
+	out, err := exec.Command("python3", "-c", "import sys; print(sys.executable)").Output()
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// scriptServers is the key of a script's servers, by name.
+type scriptServers struct{}
+
+type scriptServer struct {
+	cmd            *exec.Cmd
+	stdout, stderr *sharedBuffer
+	done           chan struct{} // closed when the process is gone
+	err            error         // of Wait, once done is closed
+}
+
+// sharedBuffer is written by a process while the test reads it.
+type sharedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *sharedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *sharedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// takeOption takes "-name VALUE" from the start of args.
+func takeOption(args []string, name string) (value string, rest []string, ok bool) {
+	if len(args) >= 2 && args[0] == name {
+		return args[1], args[2:], true
+	}
+	return "", args, false
+}
+
+func scriptRefuse(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: refuse STATUS ARG...")
+	}
+	err := ts.Exec("overlay", args[1:]...)
+	status := "0"
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		status = strconv.Itoa(exit.ExitCode())
+	}
+	stdout, stderr := ts.ReadFile("stdout"), ts.ReadFile("stderr")
+	if status != args[0] {
+		ts.Fatalf("got exit status %s, want %s", status, args[0])
+	}
+	if stdout != "" {
+		ts.Fatalf("got %q on stdout, want nothing", stdout)
+	}
+	if !regexp.MustCompile(`\Aoverlay: .+\noverlay: hint: .+\n\z`).MatchString(stderr) {
+		ts.Fatalf("got %q on stderr, want an error and a hint", stderr)
+	}
+}
+
+func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
+	name, args, _ := takeOption(args, "-name")
+	servers := ts.Value(scriptServers{}).(map[string]*scriptServer)
+	if neg || servers[name] != nil {
+		ts.Fatalf("usage: serve [-name NAME] ARG..., once per name")
+	}
+	path, err := exec.LookPath("overlay")
+	ts.Check(err)
+	s := &scriptServer{stdout: &sharedBuffer{}, stderr: &sharedBuffer{}, done: make(chan struct{})}
+	s.cmd = exec.Command(path, append([]string{"--port", "0"}, args...)...)
+	s.cmd.Dir = ts.MkAbs(".")
+	for _, v := range []string{"PATH", "HOME", "TMPDIR", "VIRTUAL_ENV", "GREETING"} {
+		s.cmd.Env = append(s.cmd.Env, v+"="+ts.Getenv(v))
+	}
+	s.cmd.Stdout, s.cmd.Stderr = s.stdout, s.stderr
+	ts.Check(s.cmd.Start())
+	go func() {
+		s.err = s.cmd.Wait()
+		close(s.done)
+	}()
+	servers[name] = s
+	ts.Defer(func() {
+		_ = s.cmd.Process.Kill() // gone already in the usual course
+		<-s.done
+	})
+	for deadline := time.Now().Add(scriptTimeout); ; time.Sleep(5 * time.Millisecond) {
+		if urls := bannerURLs(s.stderr.String()); urls["http"] != "" {
+			ts.Setenv("URL", urls["http"])
+			ts.Setenv("HTTPS_URL", urls["https"])
+			ts.Setenv("PORT", urls["http"][strings.LastIndexByte(urls["http"], ':')+1:len(urls["http"])-1])
+			return
+		}
+		select {
+		case <-s.done:
+			ts.Fatalf("overlay did not serve: %v\n%s", s.err, s.stderr.String())
+		default:
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("no banner within %v\n%s", scriptTimeout, s.stderr.String())
+		}
+	}
+}
+
+// bannerURLs returns the first URL of each scheme in a banner, once it is there
+// as a whole.
+func bannerURLs(stderr string) map[string]string {
+	urls := map[string]string{}
+	text := regexp.MustCompile(`(?ms)^overlay \S.*? serves$.*?^  limits .*?$|"msg":"serving".*?\n`).FindString(stderr)
+	for _, u := range slices.Backward(regexp.MustCompile(`https?://[^\s"]*`).FindAllString(text, -1)) {
+		scheme, _, _ := strings.Cut(u, ":")
+		urls[scheme] = u
+	}
+	return urls
+}
+
+func scriptQuit(ts *testscript.TestScript, neg bool, args []string) {
+	name, args, _ := takeOption(args, "-name")
+	servers := ts.Value(scriptServers{}).(map[string]*scriptServer)
+	s := servers[name]
+	signals := map[string]os.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT}
+	sig := os.Signal(syscall.SIGTERM)
+	if len(args) == 1 {
+		sig = signals[args[0]]
+	}
+	if s == nil || neg || len(args) > 1 || sig == nil {
+		ts.Fatalf("usage: quit [-name NAME] [TERM|INT], for a server that serve has started")
+	}
+	delete(servers, name)
+	ts.Check(s.cmd.Process.Signal(sig))
+	select {
+	case <-s.done:
+	case <-time.After(scriptTimeout):
+		ts.Fatalf("overlay has not stopped within %v\n%s", scriptTimeout, s.stderr.String())
+	}
+	_, _ = io.WriteString(ts.Stdout(), s.stdout.String())
+	_, _ = io.WriteString(ts.Stderr(), s.stderr.String())
+	if s.err != nil {
+		ts.Fatalf("overlay stopped with %v\n%s", s.err, s.stderr.String())
+	}
+}
+
+// scriptRequest is what the arguments of get say.
+type scriptRequest struct {
+	method, path, output string
+	fields               []string
+	body                 *string
+	tls                  bool
+}
+
+func parseGet(ts *testscript.TestScript, args []string) scriptRequest {
+	r := scriptRequest{method: "GET"}
+	for len(args) > 1 {
+		option, value := args[0], args[1]
+		switch option {
+		case "-tls":
+			r.tls = true
+			args = args[1:]
+			continue
+		case "-X":
+			r.method = value
+		case "-H":
+			r.fields = append(r.fields, value)
+		case "-o":
+			r.output = value
+		case "-d":
+			if file, ok := strings.CutPrefix(value, "@"); ok {
+				value = ts.ReadFile(file)
+			}
+			r.body = &value
+		default:
+			ts.Fatalf("get: unknown option %q", option)
+		}
+		args = args[2:]
+	}
+	if len(args) != 1 || strings.HasPrefix(args[0], "-") {
+		ts.Fatalf("usage: get [-X METHOD] [-H FIELD]... [-d BODY] [-o FILE] [-tls] PATH")
+	}
+	r.path = args[0]
+	return r
+}
+
+func scriptGet(ts *testscript.TestScript, neg bool, args []string) {
+	if neg {
+		ts.Fatalf("usage: get ...; match its status instead of !")
+	}
+	r := parseGet(ts, args)
+	resp, body, err := r.send(ts.Getenv("URL"), ts.Getenv("HTTPS_URL"))
+	if err != nil {
+		ts.Fatalf("get %s: %v", r.path, err)
+	}
+	out := ts.Stdout()
+	fmt.Fprintln(out, resp.Status)
+	_ = resp.Header.Write(&crlfRemover{out}) // sorted by name
+	fmt.Fprintf(out, "\n%s", body)
+	if r.output != "" {
+		ts.Check(os.WriteFile(ts.MkAbs(r.output), body, 0o644))
+	}
+}
+
+// send writes the request on a connection of its own, its path as it stands.
+func (r *scriptRequest) send(httpURL, httpsURL string) (*http.Response, []byte, error) {
+	base := httpURL
+	if r.tls {
+		base = httpsURL
+	}
+	u, err := url.Parse(base)
+	if err != nil || u.Host == "" {
+		return nil, nil, errors.New("no server: serve comes first")
+	}
+	conn, err := net.Dial("tcp", u.Host)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(scriptTimeout)); err != nil {
+		return nil, nil, err
+	}
+	if r.tls {
+		conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true}) // the certificate is a test's
+	}
+	var head strings.Builder
+	fmt.Fprintf(&head, "%s %s HTTP/1.1\r\n", r.method, r.path)
+	if !slices.ContainsFunc(r.fields, func(f string) bool { return strings.HasPrefix(f, "Host:") }) {
+		fmt.Fprintf(&head, "Host: %s\r\n", u.Host)
+	}
+	for _, f := range r.fields {
+		head.WriteString(f + "\r\n")
+	}
+	body := ""
+	if r.body != nil {
+		body = *r.body
+		fmt.Fprintf(&head, "Content-Length: %d\r\n", len(body))
+	}
+	if _, err := io.WriteString(conn, head.String()+"Connection: close\r\n\r\n"+body); err != nil {
+		return nil, nil, err
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: r.method})
+	if err != nil {
+		return nil, nil, err
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the body: %w", err)
+	}
+	return resp, data, nil
+}
+
+// scriptCertificate writes PREFIX.crt and PREFIX.key, a certificate for localhost.
+func scriptCertificate(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: certificate PREFIX")
+	}
+	ts.Check(writeCertificate(ts.MkAbs(args[0])))
+}
+
+func writeCertificate(prefix string) error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour),
+		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		return err
+	}
+	keyBytes, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return err
+	}
+	for name, block := range map[string]*pem.Block{
+		prefix + ".crt": {Type: "CERTIFICATE", Bytes: cert},
+		prefix + ".key": {Type: "PRIVATE KEY", Bytes: keyBytes},
+	} {
+		if err := os.WriteFile(name, pem.EncodeToMemory(block), 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// crlfRemover writes lines as scripts compare them.
+type crlfRemover struct{ w io.Writer }
+
+func (c *crlfRemover) Write(p []byte) (int, error) {
+	_, err := c.w.Write(bytes.ReplaceAll(p, []byte("\r\n"), []byte("\n")))
+	return len(p), err
+}
