@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -117,6 +118,9 @@ func connectionOf(c net.Conn) *connection {
 		return c
 	case *tlsConnection:
 		return c.inner
+	case *tls.Conn:
+		inner, _ := c.NetConn().(*connection)
+		return inner
 	}
 	return nil
 }
