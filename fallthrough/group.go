@@ -83,6 +83,7 @@ type group struct {
 	failedAt time.Time
 	stopping bool
 
+	waiters  sync.Pool     // of *waiter, used again
 	retry    chan struct{} // a request came while there was no worker process
 	stop     context.CancelFunc
 	stopped  context.Context // done when the group is to end
@@ -112,6 +113,7 @@ func newGroup(opts GroupOptions) (*group, error) {
 		return nil, err
 	}
 	g := &group{opts: opts, retry: make(chan struct{}, 1), firstEnd: make(chan struct{})}
+	g.waiters.New = func() any { return &waiter{turn: make(chan struct{}, 1)} }
 	g.stopped, g.stop = context.WithCancel(context.Background())
 	for range opts.Processes {
 		g.keepers.Add(1)
@@ -144,7 +146,7 @@ func (g *group) acquire() (*slot, error) {
 		g.mu.Unlock()
 		return nil, ErrQueueFull
 	}
-	w := waiters.Get().(*waiter)
+	w := g.waiters.Get().(*waiter)
 	w.slot, w.err = nil, nil
 	g.queue.push(w)
 	if g.opts.QueueTimeout > 0 {
@@ -157,7 +159,7 @@ func (g *group) acquire() (*slot, error) {
 
 	<-w.turn
 	s, err := w.slot, w.err
-	waiters.Put(w)
+	g.waiters.Put(w)
 	return s, err
 }
 

@@ -1,9 +1,6 @@
 package fallthru
 
-import (
-	"sync"
-	"time"
-)
+import "time"
 
 // waiter is a request that waits for a free thread.
 type waiter struct {
@@ -13,8 +10,6 @@ type waiter struct {
 	deadline   time.Time
 	next, prev *waiter
 }
-
-var waiters = sync.Pool{New: func() any { return &waiter{turn: make(chan struct{}, 1)} }}
 
 // queue is a bounded first-in, first-out list of waiters. All wait equally
 // long at most, so the first is the first to expire and one timer is enough.
