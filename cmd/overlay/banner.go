@@ -55,7 +55,7 @@ func banner(w io.Writer, cfg *config, info bannerInfo) {
 		row("application", "%s %s, callable %s%s", app.Type, app.EntryPoint, app.CallableObject, where)
 		row("Python", "%s, %s", info.PythonVersion, info.PythonPath)
 		row("workers", "%s x %s", count(cfg.Processes, "process", "processes"), count(cfg.Threads, "thread", "threads"))
-		row("queue", "%s, for %s", count(cfg.QueueBacklog, "request", "requests"), formatTime(cfg.QueueTimeout))
+		row("queue", "%s", queueLimits(cfg))
 		row("limits", "request body %s, %s", formatBytes(cfg.LimitRequestBody), timeLimits(cfg))
 	} else {
 		row("limits", "%s", timeLimits(cfg))
@@ -70,7 +70,10 @@ func banner(w io.Writer, cfg *config, info bannerInfo) {
 func bannerRecord(w io.Writer, cfg *config, info bannerInfo) {
 	log := slog.New(newLogHandler(w, cfg.LogFormat, slog.LevelInfo))
 	attrs := []any{
-		"version", overlayVersion(), "urls", info.urls(), "document_root", cfg.DocumentRoot,
+		"version", overlayVersion(), "urls", info.urls(),
+	}
+	if cfg.DocumentRoot != "" {
+		attrs = append(attrs, "document_root", cfg.DocumentRoot)
 	}
 	if len(cfg.URLAliases) > 0 {
 		aliases := map[string]string{}
@@ -90,6 +93,13 @@ func bannerRecord(w io.Writer, cfg *config, info bannerInfo) {
 	if warning := info.warning(cfg); warning != "" {
 		log.Warn(warning)
 	}
+}
+
+func queueLimits(cfg *config) string {
+	if cfg.QueueBacklog == 0 {
+		return "none: 503 when every thread is busy"
+	}
+	return fmt.Sprintf("%s may wait, %s at most", count(cfg.QueueBacklog, "request", "requests"), formatTime(cfg.QueueTimeout))
 }
 
 // timeLimits lists the deadlines that a client meets.

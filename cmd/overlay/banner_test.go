@@ -55,6 +55,8 @@ func TestBanner(t *testing.T) {
 	script.DocumentRoot, script.URLAliases = "", nil
 	script.Application = applicationConfig{Type: applicationScript, EntryPoint: "/srv/\x1b[31mhello.wsgi", CallableObject: "application", MountPoint: "/"}
 	script.Processes, script.Threads, script.QueueBacklog = 1, 1, 1
+	noQueue := script
+	noQueue.QueueBacklog = 0
 	python := bannerInfo{HTTP: tcp("127.0.0.1", 8000), PythonPath: "/usr/bin/python3", PythonVersion: "CPython 3.11.2"}
 	network := []netip.Addr{netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("2001:db8::7")}
 
@@ -71,6 +73,7 @@ func TestBanner(t *testing.T) {
 		{"banner_static.golden", static, bannerInfo{HTTP: tcp("127.0.0.1", 8000)}},
 		{"banner_static_public.golden", static, bannerInfo{HTTP: tcp("0.0.0.0", 8000), Network: network}},
 		{"banner_script_public.golden", script, everywhere},
+		{"banner_no_queue.golden", noQueue, python},
 		{"banner_full.golden", full, fullTLS},
 		{"banner_full_one_address.golden", full, bannerInfo{HTTP: tcp("2001:db8::7", 80), PythonPath: "/p", PythonVersion: "PyPy 3.11.13"}},
 	} {

@@ -36,7 +36,7 @@ type serveCommand struct {
 	MountPoint       string       `group:"Application" placeholder:"PATH" default:"/" help:"URL path below which the application lives."`
 	WorkingDirectory string       `group:"Application" placeholder:"DIR" help:"Working directory of the application, first on sys.path. Default: where overlay is started."`
 	Setenv           pairList     `group:"Application" placeholder:"NAME VALUE" help:"Set a variable in os.environ and in the WSGI environ. NAME=VALUE works too. Repeatable."`
-	Python           string       `group:"Python" placeholder:"FILE" help:"Interpreter that runs the application. Default: the one in $$VIRTUAL_ENV, else in .venv beside the application, else python3 on PATH."`
+	Python           string       `group:"Python" placeholder:"PATH" help:"Interpreter that runs the application, or the folder of a virtual environment. Default: the one in $$VIRTUAL_ENV, else in .venv beside the application, else python3 on PATH."`
 	PythonPath       repeatedList `group:"Python" placeholder:"DIR" help:"Add DIR to sys.path and read its .pth files. Repeatable."`
 
 	Processes      int           `group:"Processes and queue" placeholder:"N" default:"1" help:"Worker processes."`

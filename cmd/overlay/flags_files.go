@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"overlay/pybridge"
 )
 
 // abs makes name absolute, relative to the directory where overlay was started.
@@ -209,23 +211,15 @@ func (k *checker) aliasesFolder() bool {
 func (k *checker) python() error {
 	app := &k.cfg.Application
 	if name := k.Python; name != "" {
-		path := name
-		if strings.ContainsRune(name, filepath.Separator) {
-			path = k.abs(name)
-		}
-		// A link is not followed: that it lies in a virtual environment is what
-		// tells the interpreter which packages to use.
-		if info, err := os.Stat(path); err == nil && info.IsDir() {
-			return usagef("for a virtual environment: --python "+shellWord(filepath.Join(name, "bin", "python")), "--python: %q is a folder, not an interpreter", name)
-		}
-		found, err := exec.LookPath(path)
-		if errors.Is(err, exec.ErrNotFound) {
-			return usagef("give its whole path, such as /usr/bin/python3", "--python: %q is not on PATH", name)
+		// A bare name is looked up as a shell does: on PATH, not in this folder.
+		path, err := exec.LookPath(name)
+		if err != nil || strings.ContainsRune(name, filepath.Separator) {
+			path, err = pybridge.FindPython(name)
 		}
 		if err != nil {
-			return usagef(shellHint(name), "--python: %v", pathError(err))
+			return usagef("name an interpreter, or the folder of a virtual environment", "--python: %w", err)
 		}
-		app.Python = k.abs(found)
+		app.Python = k.abs(path)
 	}
 	for _, name := range k.PythonPath {
 		if _, err := os.Stat(k.abs(name)); err != nil {

@@ -156,7 +156,7 @@ func TestPythonIsNotResolved(t *testing.T) {
 	}
 	want := filepath.Join(dir, "venv/bin/python")
 	t.Setenv("PATH", filepath.Join(dir, "venv/bin"))
-	for _, name := range []string{"venv/bin/python", want, "python"} {
+	for _, name := range []string{"venv/bin/python", want, "python", "venv", "./venv/"} {
 		cfg, err := parseConfig(dir, "--python", name, "hello.wsgi")
 		if err != nil {
 			t.Fatal(err)

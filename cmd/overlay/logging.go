@@ -52,9 +52,17 @@ func newLogger(w io.Writer, cfg *config) *slog.Logger {
 
 func newLogHandler(w io.Writer, format string, level slog.Level) slog.Handler {
 	if format == "json" {
-		return slog.NewJSONHandler(&jsonEscaper{w: w}, &slog.HandlerOptions{Level: level})
+		return slog.NewJSONHandler(&jsonEscaper{w: w}, &slog.HandlerOptions{Level: level, ReplaceAttr: durationsWithUnit})
 	}
 	return &textHandler{w: w, level: level}
+}
+
+// durationsWithUnit writes 15s where slog has a bare number of nanoseconds.
+func durationsWithUnit(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	return a
 }
 
 // tracebackKey names an attribute whose value has lines, such as a Python

@@ -71,7 +71,7 @@ func TestLogLevel(t *testing.T) {
 func TestJSONLog(t *testing.T) {
 	var out bytes.Buffer
 	message := "a\n\x1b\u009b\x7f\u202e\U000E0001\U0001F600ü"
-	newLogger(&out, &config{LogFormat: "json"}).Info(message, "traceback", "a\nb")
+	newLogger(&out, &config{LogFormat: "json"}).Info(message, "traceback", "a\nb", "after", time.Second)
 	for _, r := range strings.TrimSuffix(out.String(), "\n") {
 		if r < ' ' || (r >= 0x7f && r < 0xa0) || r == '\u202e' || r == '\U000E0001' {
 			t.Errorf("%q holds %q", out.String(), r)
@@ -81,8 +81,8 @@ func TestJSONLog(t *testing.T) {
 	if err := json.Unmarshal(out.Bytes(), &record); err != nil {
 		t.Fatal(err)
 	}
-	if record["msg"] != message || record["traceback"] != "a\nb" {
-		t.Errorf("got %q, want the message %q and the traceback", out.String(), message)
+	if record["msg"] != message || record["traceback"] != "a\nb" || record["after"] != "1s" {
+		t.Errorf("got %q, want the message %q, the traceback and 1s", out.String(), message)
 	}
 }
 
