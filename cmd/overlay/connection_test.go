@@ -144,7 +144,8 @@ func TestTimeoutsCut(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			address := startServer(t, row.limits, func(ctx *fasthttp.RequestCtx) {
+			server := &fasthttp.Server{Logger: quietLogger{}}
+			(&hygiene{}).install(server, func(ctx *fasthttp.RequestCtx) {
 				if ctx.Request.IsBodyStream() {
 					if _, err := io.Copy(io.Discard, ctx.RequestBodyStream()); err != nil {
 						writeErrorPage(ctx, fasthttp.StatusRequestTimeout)
@@ -153,8 +154,9 @@ func TestTimeoutsCut(t *testing.T) {
 				}
 				answerOK(ctx)
 			})
-			c := dial(t, address)
-			send(t, c, row.sent)
+			c, inner := tcpPair(t)
+			send(t, c, row.sent) // before the clock of the server starts
+			go func() { _ = server.ServeConn(newConnection(inner, &row.limits)) }()
 			if got := fmt.Sprint(statusesUntilClose(t, c)); got != row.want {
 				t.Errorf("statuses %s, want %s", got, row.want)
 			}

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"bufio"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"overlay/tlsauth"
+	"overlay/tlsauth/tlstest"
+
+	"github.com/valyala/fasthttp"
+)
+
+// A body that ends with the connection is never taken for a complete one, wherever
+// the end comes: fasthttp alone calls three of these complete.
+func TestCutBodyIsAnError(t *testing.T) {
+	ca := tlstest.NewCA(t)
+	certificate, key := ca.Issue(t).Files(t)
+	config, _, err := tlsauth.Options{CertificateFile: certificate, KeyFile: key}.Config()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const head = "POST / HTTP/1.1\r\nHost: h\r\n"
+	rows := []struct{ name, sent, want string }{
+		{"complete", head + "Content-Length: 3\r\n\r\nabc", "[200]"},
+		{"within the part that is read ahead", head + "Content-Length: 3\r\n\r\nab", "[400]"},
+		{"behind the part that is read ahead", head + "Content-Length: 9000\r\n\r\n" + strings.Repeat("a", 8999), "[400]"},
+		{"chunked, complete", head + "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n", "[200]"},
+		{"before the first chunk", head + "Transfer-Encoding: chunked\r\n\r\n", "[400]"},
+		{"between chunks", head + "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n", "[400]"},
+		{"within a chunk", head + "Transfer-Encoding: chunked\r\n\r\n2\r\na", "[400]"},
+		{"within the size of a chunk", head + "Transfer-Encoding: chunked\r\n\r\n1", "[400]"},
+	}
+	for _, encrypted := range []bool{false, true} {
+		for _, row := range rows {
+			t.Run(fmt.Sprintf("TLS %v, %s", encrypted, row.name), func(t *testing.T) {
+				t.Parallel()
+				listener, err := net.Listen("tcp", "127.0.0.1:0")
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer listener.Close()
+				kept := listenConnections(listener, timeouts{})
+				if encrypted {
+					kept = listenTLSConnections(listener, timeouts{}, config)
+				}
+				var body recorder
+				server := &fasthttp.Server{Logger: quietLogger{}}
+				(&hygiene{}).install(server, body.handle)
+				go func() { _ = server.Serve(kept) }()
+
+				plain := dial(t, listener.Addr().String())
+				var client interface {
+					net.Conn
+					CloseWrite() error
+				} = plain
+				if encrypted {
+					client = tls.Client(plain, &tls.Config{RootCAs: ca.Pool(), ServerName: "localhost"})
+				}
+				send(t, client, row.sent)
+				if err := client.CloseWrite(); err != nil {
+					t.Fatal(err)
+				}
+				if got := fmt.Sprint(statusesUntilClose(t, client)); got != row.want {
+					t.Errorf("statuses %s, want %s", got, row.want)
+				}
+			})
+		}
+	}
+}
+
+// The phases of a TLS connection follow the requests, through wrappers of both
+// kinds: where they stood still, the header timeout would end every connection.
+func TestPhasesOverTLS(t *testing.T) {
+	ca := tlstest.NewCA(t)
+	certificate, key := ca.Issue(t).Files(t)
+	config, _, err := tlsauth.Options{CertificateFile: certificate, KeyFile: key}.Config()
+	if err != nil {
+		t.Fatal(err)
+	}
+	listeners := map[string]func(net.Listener, timeouts) net.Listener{
+		"own": func(l net.Listener, limits timeouts) net.Listener { return listenTLSConnections(l, limits, config) },
+		"crypto/tls": func(l net.Listener, limits timeouts) net.Listener {
+			return tls.NewListener(listenConnections(l, limits), config)
+		},
+	}
+	for name, wrap := range listeners {
+		t.Run(name, func(t *testing.T) {
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer listener.Close()
+			server := &fasthttp.Server{Logger: quietLogger{}}
+			phases := make(chan phase, 1)
+			(&hygiene{}).install(server, func(ctx *fasthttp.RequestCtx) {
+				phases <- connectionOf(ctx.Conn()).phase
+				if ctx.Request.IsBodyStream() {
+					_, _ = io.Copy(io.Discard, ctx.RequestBodyStream())
+				}
+			})
+			go func() { _ = server.Serve(wrap(listener, timeouts{header: long, keepAlive: long, socket: long})) }()
+			client := tls.Client(dial(t, listener.Addr().String()), &tls.Config{RootCAs: ca.Pool(), ServerName: "localhost"})
+			reader := bufio.NewReader(client)
+			for i, step := range []struct {
+				sent string
+				want phase
+			}{
+				{plainGet, phaseHead},
+				{"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\na", phaseBody},
+				{plainGet, phaseHead},
+			} {
+				send(t, client, step.sent)
+				if got := <-phases; got != step.want {
+					t.Errorf("request %d: phase %d, want %d", i, got, step.want)
+				}
+				response, err := http.ReadResponse(reader, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, _ = io.Copy(io.Discard, response.Body)
+			}
+		})
+	}
+}
