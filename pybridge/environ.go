@@ -2,7 +2,6 @@ package pybridge
 
 import (
 	"bytes"
-	"encoding/binary"
 	"net"
 	"net/netip"
 	"os"
@@ -43,11 +42,8 @@ func appendRequest(dst []byte, id uint32, ctx *fasthttp.RequestCtx, r *Request, 
 		flags |= flagHead
 	}
 	dst = appendFrameHeader(dst, frameHeader{request: id, kind: frameRequest, flags: flags})
-	lengths := len(dst)
-	dst = append(dst, 0, 0, 0, 0, 0, 0, 0, 0)
-
-	fields.collect(ctx.Request.Header.RawHeaders())
 	names := len(dst)
+	fields.collect(ctx.Request.Header.RawHeaders(), ctx.Request.Header.Host())
 	dst = fields.appendNames(dst)
 	if r.HasBody {
 		if len(dst) > names {
@@ -56,7 +52,6 @@ func appendRequest(dst []byte, id uint32, ctx *fasthttp.RequestCtx, r *Request, 
 		dst = append(dst, "Content-Length"...)
 	}
 	values := len(dst)
-	binary.LittleEndian.PutUint32(dst[lengths:], uint32(values-lengths-8))
 
 	header := &ctx.Request.Header
 	target := header.RequestURI()
@@ -86,9 +81,9 @@ func appendRequest(dst []byte, id uint32, ctx *fasthttp.RequestCtx, r *Request, 
 		}
 		dst = strconv.AppendInt(dst, size, 10)
 	}
-	binary.LittleEndian.PutUint32(dst[lengths+4:], uint32(len(dst)-values))
+	body := len(dst)
 	dst = append(dst, r.Body...)
-	setFrameLength(dst, start)
+	setFrameLengths(dst, start, values-names, body-values)
 	return dst
 }
 

@@ -118,16 +118,12 @@ func (x *exchange) receive(h frameHeader, payload []byte, file *os.File) error {
 	defer x.mu.Unlock()
 	switch h.kind {
 	case frameResponse:
-		head, body, err := cutPart(payload)
-		if err != nil {
-			return err
-		}
 		if x.hasHead {
 			return fmt.Errorf("%w: second response to one request", errFrame)
 		}
-		x.head = append(x.head, head...)
+		x.head = append(x.head, payload[:h.head]...)
 		x.hasHead = true
-		return x.take(body, h.flags)
+		return x.take(payload[h.head:], h.flags)
 	case frameBody:
 		return x.take(payload, h.flags)
 	case frameFile:

@@ -24,9 +24,12 @@ type fieldList struct {
 //   - Content-Length and Transfer-Encoding: the body has been received whole,
 //     and its length is known better than the client said.
 //
+// host takes the place of the Host field's value: a target in absolute form
+// overrides that (RFC 9112 §3.2.2).
+//
 // It works on the raw lines because fasthttp merges trailers into its parsed
 // header once a chunked body has been read.
-func (l *fieldList) collect(raw []byte) {
+func (l *fieldList) collect(raw, host []byte) {
 	l.lines = l.lines[:0]
 	for len(raw) > 0 {
 		line := raw
@@ -40,6 +43,9 @@ func (l *fieldList) collect(raw []byte) {
 			continue
 		}
 		f := field{name: line[:colon], value: trimField(line[colon+1:])}
+		if len(f.name) == len("Host") && bytes.EqualFold(f.name, []byte("Host")) {
+			f.value = host
+		}
 		f.repeat = l.link(f.name, len(l.lines))
 		l.lines = append(l.lines, f)
 	}

@@ -9,28 +9,30 @@ import (
 // The wire format between the server process and a worker process; the other
 // side is worker/frames.py, and the names there are the names here.
 //
-// A frame is a header of 12 bytes, little endian, and its payload:
+// A frame is a header of 16 bytes, little endian, and its payload:
 //
 //	length   uint32   bytes of the payload
 //	request  uint32   which request it belongs to; chosen by the server process
 //	kind     uint8
 //	flags    uint8
-//	-        uint16   zero
+//	names    uint16   in a request: how much of the payload is field names
+//	head     uint32   in a request: how much after that is values of the environ;
+//	                  in a response: how much of the payload is status and fields
 //
 // A frame with flagDescriptor comes with one file descriptor (SCM_RIGHTS)
 // attached to its first byte.
-const frameHeaderSize = 12
+const frameHeaderSize = 16
 
 type frameKind uint8
 
 const (
 	// On the data socket, to the worker.
-	frameRequest frameKind = 1 // names length, values length, names, values, body
+	frameRequest frameKind = 1 // names, values, body
 	frameWindow  frameKind = 2 // uint32: bytes of response body that the client has taken
 	frameCancel  frameKind = 3 // the client is gone
 
 	// On the data socket, from the worker.
-	frameResponse frameKind = 16 // head length, head, first bytes of the body
+	frameResponse frameKind = 16 // head, first bytes of the body
 	frameBody     frameKind = 17 // more bytes of the body
 	frameError    frameKind = 18 // text for the log; the request has failed
 	frameFile     frameKind = 19 // position and length (uint64) in the file that comes with it
@@ -65,18 +67,24 @@ type frameHeader struct {
 	request uint32
 	kind    frameKind
 	flags   uint8
+	names   int
+	head    int
 }
 
 func appendFrameHeader(dst []byte, h frameHeader) []byte {
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(h.length))
 	dst = binary.LittleEndian.AppendUint32(dst, h.request)
-	return append(dst, byte(h.kind), h.flags, 0, 0)
+	dst = append(dst, byte(h.kind), h.flags)
+	dst = binary.LittleEndian.AppendUint16(dst, uint16(h.names))
+	return binary.LittleEndian.AppendUint32(dst, uint32(h.head))
 }
 
-// setFrameLength completes the frame that begins at start and ends with frame:
-// its length is known only when its payload has been appended.
-func setFrameLength(frame []byte, start int) {
+// setFrameLengths completes the frame that begins at start and ends with frame:
+// its lengths are known only when its payload has been appended.
+func setFrameLengths(frame []byte, start, names, head int) {
 	binary.LittleEndian.PutUint32(frame[start:], uint32(len(frame)-start-frameHeaderSize))
+	binary.LittleEndian.PutUint16(frame[start+10:], uint16(names))
+	binary.LittleEndian.PutUint32(frame[start+12:], uint32(head))
 }
 
 // readFrame returns the first frame of data and how many bytes it takes up, or
@@ -94,24 +102,15 @@ func readFrame(data []byte) (h frameHeader, payload []byte, size int, err error)
 		request: binary.LittleEndian.Uint32(data[4:]),
 		kind:    frameKind(data[8]),
 		flags:   data[9],
+		names:   int(binary.LittleEndian.Uint16(data[10:])),
+		head:    int(binary.LittleEndian.Uint32(data[12:])),
+	}
+	if h.names+h.head > h.length {
+		return h, nil, 0, fmt.Errorf("%w: parts of %d and %d bytes in a payload of %d", errFrame, h.names, h.head, h.length)
 	}
 	size = frameHeaderSize + h.length
 	if len(data) < size {
 		return h, nil, 0, nil
 	}
 	return h, data[frameHeaderSize:size], size, nil
-}
-
-// cutPart splits payload into the part whose length stands in its first four
-// bytes and the rest.
-func cutPart(payload []byte) (part, rest []byte, err error) {
-	if len(payload) < 4 {
-		return nil, nil, fmt.Errorf("%w: payload of %d bytes has no length", errFrame, len(payload))
-	}
-	n := binary.LittleEndian.Uint32(payload)
-	rest = payload[4:]
-	if uint64(n) > uint64(len(rest)) {
-		return nil, nil, fmt.Errorf("%w: part of %d bytes in %d", errFrame, n, len(rest))
-	}
-	return rest[:n], rest[n:], nil
 }

@@ -1,12 +1,14 @@
 """The wire format, the worker's side of pybridge/frame.go.
 
-A frame is a header of 12 bytes, little endian, and its payload:
+A frame is a header of 16 bytes, little endian, and its payload:
 
     length   uint32   bytes of the payload
     request  uint32   which request it belongs to; chosen by the server process
     kind     uint8    one of the constants below
     flags    uint8
-    -        uint16   zero
+    names    uint16   in a request: how much of the payload is field names
+    head     uint32   in a request: how much after that is values of the environ;
+                      in a response: how much of the payload is status and fields
 
 Names here are the names there. A frame with FLAG_DESCRIPTOR comes with one
 file descriptor (SCM_RIGHTS) attached to its first byte.
@@ -14,18 +16,17 @@ file descriptor (SCM_RIGHTS) attached to its first byte.
 
 from struct import Struct
 
-HEADER = Struct("<IIBBH")
+HEADER = Struct("<IIBBHI")
 HEADER_SIZE = HEADER.size
-PAIR = Struct("<II")
 WORD = Struct("<I")
 
 # Data socket, server process to worker.
-REQUEST = 1  # names length, head length, names, values, body
+REQUEST = 1  # names, values, body
 WINDOW = 2  # uint32: bytes of response body that the client has taken
 CANCEL = 3  # the client is gone: nobody reads what this request still sends
 
 # Data socket, worker to server process.
-RESPONSE = 16  # head length, head, first bytes of the body
+RESPONSE = 16  # head, first bytes of the body
 BODY = 17  # more bytes of the body
 ERROR = 18  # text for the log; the request has failed
 FILE = 19  # offset and length (uint64) of the descriptor that comes with it
@@ -47,6 +48,9 @@ FLAG_HEAD = 8  # REQUEST: the method is HEAD
 # The most body bytes that one frame carries: more would hold up the answers
 # of other requests on the same socket.
 MAX_BODY = 128 * 1024
+
+# The largest status and fields of a response.
+MAX_HEAD = 256 * 1024
 
 
 class ProtocolError(Exception):

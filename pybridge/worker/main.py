@@ -27,7 +27,7 @@ class Control:
     def send(self, kind, text):
         data = text.encode("utf-8", "backslashreplace")
         try:
-            self.socket.sendall(HEADER.pack(len(data), 0, kind, 0, 0) + data)
+            self.socket.sendall(HEADER.pack(len(data), 0, kind, 0, 0, 0) + data)
         except OSError:
             pass  # the server process is gone; reading says so, too
 
@@ -41,7 +41,7 @@ class Control:
             return False
         data = self.rest + data
         while len(data) >= HEADER_SIZE:
-            length, _, kind, _, _ = HEADER.unpack_from(data)
+            length, _, kind, _, _, _ = HEADER.unpack_from(data)
             if len(data) < HEADER_SIZE + length:
                 break
             data = data[HEADER_SIZE + length :]

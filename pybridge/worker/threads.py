@@ -23,6 +23,7 @@ import select
 from _socket import MSG_CTRUNC, SCM_RIGHTS, SHUT_RDWR, SOL_SOCKET
 from array import array
 from collections import deque
+from io import BytesIO
 from threading import Lock, Thread
 from time import perf_counter, process_time
 
@@ -44,7 +45,7 @@ IDLE_TICKS = 50  # looks without a request before the watch sleeps
 HOLD = 0.0003  # seconds that a request may take while answers are held back
 MAX_HELD = 0.0005  # seconds after which a held answer goes whatever the next request does
 FORGET = 64  # requests for which a slow one is remembered
-READ_SIZE = 256 * 1024
+READ_SIZE = 32 * 1024
 
 
 def abandon(text):
@@ -160,20 +161,19 @@ class Pool:
         self.send(last)
 
     def run(self, frame):
-        number, flags, payload = frame
-        descriptor = None
+        number, flags, names, values, body = frame
         if flags & FLAG_DESCRIPTOR:
-            descriptor = self.descriptors.popleft()
+            stream = os.fdopen(self.descriptors.popleft(), "rb")
+        else:
+            stream = BytesIO(body)
         exchange = Exchange(self, number, flags & FLAG_HEAD)
         self.exchanges[number] = exchange
-        environ = self.requests.environ(payload, descriptor)
-        body = environ["wsgi.input"]
         try:
-            return exchange.run(self.application, environ)
+            return exchange.run(self.application, self.requests.environ(names, values, stream))
         finally:
             del self.exchanges[number]
-            if descriptor is not None:
-                body.close()
+            if flags & FLAG_DESCRIPTOR:
+                stream.close()
 
     # -- reading -------------------------------------------------------------
 
@@ -189,15 +189,20 @@ class Pool:
         start, end = 0, len(data)
         unpack = HEADER.unpack_from
         while end - start >= HEADER_SIZE:
-            length, number, kind, flags, _ = unpack(data, start)
-            following = start + HEADER_SIZE + length
+            length, number, kind, flags, names, head = unpack(data, start)
+            start += HEADER_SIZE
+            following = start + length
             if following > end:
+                start -= HEADER_SIZE
                 break
-            payload = data[start + HEADER_SIZE : following]
             if kind == REQUEST:
-                self.pending.append((number, flags, payload))
+                values = start + names
+                body = values + head
+                self.pending.append(
+                    (number, flags, data[start:values], data[values:body], data[body:following])
+                )
             else:
-                self.steer(kind, number, payload)
+                self.steer(kind, number, data[start:following])
             start = following
         self.rest = data[start:] if start < end else b""
         return True

@@ -4,9 +4,7 @@ Exchange is the life of a request in this process. The server process has
 received the whole body before, so wsgi.input never waits for a client.
 """
 
-import os
 import sys
-from io import BytesIO
 from re import compile as pattern
 
 from _overlay.frames import (
@@ -18,16 +16,16 @@ from _overlay.frames import (
     FLAG_LAST,
     HEADER,
     MAX_BODY,
+    MAX_HEAD,
     NOTE,
-    PAIR,
     RESPONSE,
-    WORD,
 )
 from _overlay.streams import FileWrapper
 
 # PEP 3333, The start_response() Callable: no control characters in a status
-# or in a field value. Line feeds join the parts of a head, so they are counted.
-_control = pattern("[\\x00-\\x09\\x0b-\\x1f\\x7f]").search
+# or in a field value. Line feeds join the parts of a head, and no other control
+# character may be in it: taking all of them out tells both.
+_CONTROL = bytes(range(32)) + b"\x7f"
 _status = pattern("[1-9][0-9][0-9] ").match
 _token = pattern("[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
 
@@ -116,20 +114,21 @@ class Exchange:
             if kind is _CONTENT_LENGTH:
                 if not (value.isascii() and value.isdigit()) or len(value) > 18:
                     raise ValueError("Content-Length must be a number, got %r" % value)
-                if declared >= 0 and declared != int(value):
-                    raise ValueError("two different Content-Lengths, %d and %s" % (declared, value))
                 if declared >= 0:
+                    if declared != int(value):
+                        raise ValueError("two different Content-Lengths, %d and %s" % (declared, value))
                     continue
                 declared = int(value)
-            parts.append(name)
-            parts.append(value)
-        text = "\n".join(parts)
-        if _control(text) is not None or text.count("\n") != len(parts) - 1:
-            raise ValueError("control character in the status or a header: %r" % (parts,))
+            parts += field
         try:
-            self.head = text.encode("latin-1")
+            head = "\n".join(parts).encode("latin-1")
         except UnicodeEncodeError:
             raise ValueError("status and headers must be ISO-8859-1: %r" % (parts,)) from None
+        if len(head) - len(head.translate(None, _CONTROL)) != len(parts) - 1:
+            raise ValueError("control character in the status or a header: %r" % (parts,))
+        if len(head) > MAX_HEAD:
+            raise ValueError("status and headers have %d bytes, at most %d are sent" % (len(head), MAX_HEAD))
+        self.head = head
         self.declared = declared
         if status.startswith(("204", "304")):
             self.declared = 0 if declared < 0 else declared
@@ -205,14 +204,8 @@ class Exchange:
             self.declared = len(body)
             self.send(body)
             return self.finish()
-        return b"".join(
-            (
-                HEADER.pack(4 + len(head) + len(body), self.number, RESPONSE, FLAG_END | FLAG_LAST, 0),
-                WORD.pack(len(head)),
-                head,
-                body,
-            )
-        )
+        size = len(head)
+        return HEADER.pack(size + len(body), self.number, RESPONSE, FLAG_END | FLAG_LAST, 0, size) + head + body
 
     def joined(self, result):
         for data in result:
@@ -240,7 +233,7 @@ class Exchange:
         last = self.sent == declared
         if self.head_sent:
             if size:
-                frame = HEADER.pack(size, self.number, BODY, FLAG_LAST if last else 0, 0) + data
+                frame = HEADER.pack(size, self.number, BODY, FLAG_LAST if last else 0, 0, 0) + data
                 self.pool.put(frame, last)
         else:
             self.send_head(data, FLAG_LAST if last else 0)
@@ -258,17 +251,9 @@ class Exchange:
         if head is None:
             raise AssertionError("the application sent a body before it called start_response")
         self.head_sent = True
-        self.pool.put(
-            b"".join(
-                (
-                    HEADER.pack(4 + len(head) + len(data), self.number, RESPONSE, flags, 0),
-                    WORD.pack(len(head)),
-                    head,
-                    data,
-                )
-            ),
-            flags & FLAG_LAST,
-        )
+        size = len(head)
+        frame = HEADER.pack(size + len(data), self.number, RESPONSE, flags, 0, size) + head + data
+        self.pool.put(frame, flags & FLAG_LAST)
 
     def take_window(self, size):
         if self.window < size:
@@ -295,7 +280,7 @@ class Exchange:
         if length < MAX_BODY // 2:
             return False  # reading a small file costs less than passing a descriptor
         self.send_head(b"", 0)
-        header = HEADER.pack(16, self.number, FILE, FLAG_LAST | FLAG_DESCRIPTOR, 0)
+        header = HEADER.pack(16, self.number, FILE, FLAG_LAST | FLAG_DESCRIPTOR, 0, 0)
         payload = position.to_bytes(8, "little") + length.to_bytes(8, "little")
         self.pool.put_descriptor(header + payload, descriptor)
         self.sent = length
@@ -311,27 +296,22 @@ class Exchange:
                 head += b"\nContent-Length\n0"
             elif self.declared > 0 and not self.is_head:
                 raise Cut("the body is empty, Content-Length says %d" % self.declared)
-            return b"".join(
-                (
-                    HEADER.pack(4 + len(head), self.number, RESPONSE, FLAG_END | FLAG_LAST, 0),
-                    WORD.pack(len(head)),
-                    head,
-                )
-            )
+            size = len(head)
+            return HEADER.pack(size, self.number, RESPONSE, FLAG_END | FLAG_LAST, 0, size) + head
         if self.sent < self.declared and not self.is_head:
             raise Cut("the body has %d bytes, Content-Length says %d" % (self.sent, self.declared))
-        return HEADER.pack(0, self.number, BODY, FLAG_END | FLAG_LAST, 0)
+        return HEADER.pack(0, self.number, BODY, FLAG_END | FLAG_LAST, 0, 0)
 
     def fail(self):
         """The last frame of a request whose application failed."""
         if sys.exc_info()[0] is ClientGone:
-            return HEADER.pack(0, self.number, BODY, FLAG_END | FLAG_LAST, 0)
+            return HEADER.pack(0, self.number, BODY, FLAG_END | FLAG_LAST, 0, 0)
         text = describe().encode("utf-8", "backslashreplace")
-        return HEADER.pack(len(text), self.number, ERROR, FLAG_END | FLAG_LAST, 0) + text
+        return HEADER.pack(len(text), self.number, ERROR, FLAG_END | FLAG_LAST, 0, 0) + text
 
     def note(self, text):
         data = text.encode("utf-8", "backslashreplace")
-        self.pool.put(HEADER.pack(len(data), self.number, NOTE, 0, 0) + data, True)
+        self.pool.put(HEADER.pack(len(data), self.number, NOTE, 0, 0, 0) + data, True)
 
 
 def _check_name(name):
@@ -395,26 +375,19 @@ class Requests:
         self.base["wsgi.run_once"] = False
         self.shapes = {}
 
-    def environ(self, payload, descriptor):
-        """Returns the environ of a REQUEST frame's payload.
+    def environ(self, names, values, body):
+        """Returns the environ of a REQUEST frame with the input stream body.
 
         The field names of a request come as one string: browsers and
         libraries send few different ones, so their keys are made once.
         """
-        names_size, head_size = PAIR.unpack_from(payload)
-        values_start = 8 + names_size
-        body_start = values_start + head_size
-        names = payload[8:values_start]
         try:
             keys = self.shapes[names]
         except KeyError:
             keys = self.shape(names)
         environ = self.base.copy()
-        environ.update(zip(keys, str(payload[values_start:body_start], "latin-1").split("\0")))
-        if descriptor is None:
-            environ["wsgi.input"] = BytesIO(payload[body_start:])
-        else:
-            environ["wsgi.input"] = os.fdopen(descriptor, "rb")
+        environ.update(zip(keys, str(values, "latin-1").split("\0")))
+        environ["wsgi.input"] = body
         return environ
 
     def shape(self, names):
