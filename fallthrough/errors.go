@@ -54,7 +54,12 @@ func statusFor(err error) int {
 // closesConnection reports whether err leaves bytes of the request unread, so
 // that what follows on the connection cannot be told from them.
 func closesConnection(err error) bool {
-	return errors.Is(err, ErrBodyTooLarge) || errors.Is(err, ErrBodyTimeout) || errors.Is(err, ErrBodyBroken)
+	for _, unread := range []error{ErrBodyTooLarge, ErrBodyTimeout, ErrBodyBroken, ErrSpool} {
+		if errors.Is(err, unread) {
+			return true
+		}
+	}
+	return false
 }
 
 // retryAfter is the seconds that a client should wait before it tries again
