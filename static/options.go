@@ -1,0 +1,157 @@
+package static
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+)
+
+// Options says what a Handler serves. The zero value serves nothing and declines
+// every request; New checks it once and copies it.
+type Options struct {
+	// Root is the document root, a directory. Empty means that there is none.
+	Root string
+
+	// Aliases serve further files and directories below a URL path of their own. The
+	// longest path that fits is asked first; what it does not have is looked for in
+	// the shorter ones and at last in Root.
+	Aliases []Alias
+
+	// IndexFiles are the names tried, in order, for a path that ends in a slash. Nil
+	// means index.html; empty and not nil means none.
+	IndexFiles []string
+
+	// Listing answers a directory without an index file with a page that lists it.
+	Listing bool
+
+	// Hide adds patterns (path.Match syntax, case ignored) of names that are neither
+	// served nor listed, nor anything below them. A pattern without a slash fits a
+	// name at any depth, one with a slash a path from the top of its tree. Names that
+	// begin with a dot (but for /.well-known/), *.pyc, *.pyo and __pycache__ are
+	// always hidden.
+	Hide []string
+
+	// HideSource hides *.py and *.wsgi too: right wherever an application runs, whose
+	// source may stand in the document root.
+	HideSource bool
+
+	// Private are files that are never served whatever name leads to them, such as
+	// the application's script. They need not exist yet.
+	Private []string
+
+	// FollowSymlinks says which symbolic links are followed; the zero value is
+	// FollowInside. The targets of Root and Aliases themselves are always followed.
+	FollowSymlinks FollowSymlinks
+
+	// Next gets every declined request: no file, or a method that is not for files.
+	// Nil means that there is no application: 404, or 405 with Allow.
+	Next fasthttp.RequestHandler
+
+	// Logger gets what the operator should know: files that cannot be read, trouble
+	// with the file system. Nil means slog.Default().
+	Logger *slog.Logger
+}
+
+// Alias serves Target, a file or a directory, below the URL path Path. A trailing
+// slash of Path makes no difference.
+type Alias struct{ Path, Target string }
+
+// withDefaults checks o and returns a copy with every default filled in.
+func (o Options) withDefaults() (Options, error) {
+	if o.IndexFiles == nil {
+		o.IndexFiles = []string{"index.html"}
+	}
+	o.IndexFiles = slices.Clone(o.IndexFiles)
+	for _, name := range o.IndexFiles {
+		if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\\\x00") {
+			return o, fmt.Errorf("index file %q: want a plain file name", name)
+		}
+	}
+	switch o.FollowSymlinks {
+	case FollowInside, FollowNever, FollowAny:
+	default:
+		return o, fmt.Errorf("follow symlinks: got %v, want never, inside or any", o.FollowSymlinks)
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	return o, nil
+}
+
+// openTrees opens the targets of the aliases, longest path first, and the root.
+func (o *Options) openTrees() (trees []*tree, err error) {
+	defer func() {
+		if err != nil {
+			for _, t := range trees {
+				t.close()
+			}
+			trees = nil
+		}
+	}()
+	seen := make(map[string]string)
+	for _, a := range o.Aliases {
+		t, err := o.openAlias(a)
+		if err != nil {
+			return trees, fmt.Errorf("alias %s: %w", a.Path, err)
+		}
+		trees = append(trees, t)
+		if other, dup := seen[t.prefix]; dup {
+			return trees, fmt.Errorf("alias %s: given twice, for %s and %s", a.Path, other, a.Target)
+		}
+		seen[t.prefix] = a.Target
+	}
+	slices.SortStableFunc(trees, func(a, b *tree) int { return len(b.prefix) - len(a.prefix) })
+	if o.Root == "" {
+		return trees, nil
+	}
+	t, err := newTree(o.Root, o.FollowSymlinks)
+	if err != nil {
+		return trees, fmt.Errorf("document root: %w", err)
+	}
+	return append(trees, t), nil
+}
+
+func (o *Options) openAlias(a Alias) (*tree, error) {
+	if !strings.HasPrefix(a.Path, "/") {
+		return nil, fmt.Errorf("path %q: want a slash first", a.Path)
+	}
+	var target Target
+	if target.parse([]byte(strings.ReplaceAll(a.Path, "%", "%25"))); target.Err != nil || !target.plain {
+		return nil, fmt.Errorf("path %q: want a plain URL path without empty or dot segments", a.Path)
+	}
+	if a.Target == "" {
+		return nil, errors.New("the target is empty")
+	}
+	info, err := os.Stat(a.Target)
+	if err != nil {
+		return nil, err
+	}
+	var t *tree
+	switch {
+	case info.IsDir():
+		t, err = newTree(a.Target, o.FollowSymlinks)
+	case info.Mode().IsRegular():
+		if a.Path == "/" {
+			return nil, errors.New("a file cannot be served as the whole site")
+		}
+		// The file's name is resolved anew for every look-up, so that a new file put
+		// in its place by rename is seen.
+		t, err = newTree(filepath.Dir(a.Target), FollowAny)
+		if err == nil {
+			t.file = filepath.Base(a.Target)
+		}
+	default:
+		return nil, fmt.Errorf("%s: neither a file nor a directory", a.Target)
+	}
+	if err != nil {
+		return nil, err
+	}
+	t.prefix = strings.TrimSuffix(a.Path, "/")
+	return t, nil
+}

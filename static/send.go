@@ -1,0 +1,140 @@
+package static
+
+import (
+	"bufio"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+
+	"github.com/valyala/fasthttp"
+)
+
+// errChanged ends a response whose file was changed while it was read. The
+// connection is closed before the last byte, so that nothing that is mixed from two
+// versions, or cut short, ever looks complete.
+var errChanged = errors.New("static: file changed while it was sent")
+
+// tail is how much of a file is held back until the file was seen unchanged after
+// everything else was sent.
+const tail = 4 << 10
+
+// fileBody is the body of a response that comes from an open file, for fasthttp to
+// write. It reads at its own offset: others may send the same file.
+type fileBody struct {
+	h       *Handler
+	file    *file
+	version version
+	conn    net.Conn
+	off     int64
+	left    int64
+	out     sender
+}
+
+// newFileBody returns a body that holds the file until it is closed.
+func (h *Handler) newFileBody(ctx *fasthttp.RequestCtx, f *file, v version, part byteRange) *fileBody {
+	f.acquire() // cannot fail: the caller holds it
+	b := h.bodies.Get().(*fileBody)
+	b.h, b.file, b.version, b.conn, b.off, b.left = h, f, v, ctx.Conn(), part.start, part.length
+	return b
+}
+
+// Close is called by fasthttp when the response is written or given up.
+func (b *fileBody) Close() error {
+	if b.file == nil {
+		return nil
+	}
+	b.file.release()
+	h := b.h
+	b.h, b.file, b.conn = nil, nil, nil
+	h.bodies.Put(b)
+	return nil
+}
+
+// WriteTo sends the body. w is fasthttp's writer, whose buffer holds the header.
+func (b *fileBody) WriteTo(w io.Writer) (int64, error) {
+	if bw, ok := w.(*bufio.Writer); ok {
+		if tcp, ok := b.conn.(*net.TCPConn); ok {
+			return b.sendfile(bw, tcp)
+		}
+	}
+	return b.copy(w)
+}
+
+// copy sends by way of memory: over TLS, and where the kernel cannot do better.
+func (b *fileBody) copy(w io.Writer) (sent int64, err error) {
+	buf := make([]byte, min(b.left, copyBuffer(b.conn)))
+	for b.left > 0 {
+		n, err := b.Read(buf)
+		if err != nil {
+			return sent, err
+		}
+		m, err := w.Write(buf[:n])
+		sent += int64(m)
+		if err != nil {
+			return sent, err
+		}
+	}
+	return sent, nil
+}
+
+// copyBuffer is the size of one write. TLS gains up to 32 KiB and then no more.
+func copyBuffer(c net.Conn) int64 {
+	if _, ok := c.(*tls.Conn); ok {
+		return 64 << 10
+	}
+	return 128 << 10
+}
+
+// Read reads on. Before it gives out the last bytes it makes sure that the file is
+// still the one that the response's fields describe.
+func (b *fileBody) Read(p []byte) (int, error) {
+	if b.left == 0 {
+		return 0, io.EOF
+	}
+	n, err := b.file.readAt(p[:min(int64(len(p)), b.left)], b.off)
+	if err != nil {
+		return 0, err
+	}
+	if n == 0 {
+		return 0, errChanged
+	}
+	b.off += int64(n)
+	if b.left -= int64(n); b.left == 0 {
+		if err := b.unchanged(); err != nil {
+			return 0, err
+		}
+	}
+	return n, nil
+}
+
+// unchanged returns errChanged if the file is no longer the version it was.
+func (b *fileBody) unchanged() error { return unchanged(b.file, b.version) }
+
+func unchanged(f *file, v version) error {
+	now, err := f.stat()
+	if err != nil {
+		return err
+	}
+	// An unlinked file has a new ctime, and the bytes it had.
+	if now.size != v.size || now.mtime != v.mtime {
+		return errChanged
+	}
+	return nil
+}
+
+// readExactly fills p from off, from the version v of the file and no other.
+func readExactly(f *file, v version, p []byte, off int64) error {
+	for done := 0; done < len(p); {
+		n, err := f.readAt(p[done:], off+int64(done))
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return fmt.Errorf("%w: %d bytes at %d, want %d", errChanged, done, off, len(p))
+		}
+		done += n
+	}
+	return unchanged(f, v)
+}
