@@ -87,6 +87,8 @@ type group struct {
 	retry    chan struct{} // a request came while there was no worker process
 	stop     context.CancelFunc
 	stopped  context.Context // done when the group is to end
+	hurry    context.CancelFunc
+	hurried  context.Context // done when it is to end with what it holds
 	keepers  sync.WaitGroup
 	first    sync.Once
 	firstEnd chan struct{} // closed when the first start has succeeded or failed
@@ -115,6 +117,7 @@ func newGroup(opts GroupOptions) (*group, error) {
 	g := &group{opts: opts, retry: make(chan struct{}, 1), firstEnd: make(chan struct{})}
 	g.waiters.New = func() any { return &waiter{turn: make(chan struct{}, 1)} }
 	g.stopped, g.stop = context.WithCancel(context.Background())
+	g.hurried, g.hurry = context.WithCancel(context.Background())
 	for range opts.Processes {
 		g.keepers.Add(1)
 		go g.keep()
@@ -269,6 +272,10 @@ func (g *group) fail(err error) {
 	defer g.mu.Unlock()
 	g.failure = err
 	g.failedAt = time.Now()
+	select {
+	case <-g.retry: // asked for before this start was over; it would bring the next one forward
+	default:
+	}
 	if len(g.members) == 0 {
 		g.queue.failAll(err)
 	}

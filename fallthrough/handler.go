@@ -170,7 +170,11 @@ func (h *Handler) serve(ctx *fasthttp.RequestCtx, m *mount, path []byte, b *body
 // refuse answers a request that no application has answered.
 func (h *Handler) refuse(ctx *fasthttp.RequestCtx, err error) {
 	status := statusFor(err)
-	h.opts.Logger.Warn("request not answered by the application",
+	level := slog.LevelWarn
+	if status == fasthttp.StatusInternalServerError || status == fasthttp.StatusBadGateway {
+		level = slog.LevelDebug // the worker's side has said why, with the traceback
+	}
+	h.opts.Logger.Log(context.Background(), level, "request not answered by the application",
 		"status", status, "method", string(ctx.Method()), "target", string(ctx.RequestURI()), "error", err)
 	ctx.Response.Reset()
 	h.answer(ctx, status)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 )
 
@@ -40,7 +41,7 @@ func (b *backoff) pause() time.Duration {
 func (g *group) keep() {
 	defer g.keepers.Done()
 	var b backoff
-	for {
+	for level := slog.LevelDebug; ; level = slog.LevelInfo { // the banner tells of the first one
 		w, err := g.start()
 		if g.stopped.Err() != nil {
 			if w != nil {
@@ -61,7 +62,7 @@ func (g *group) keep() {
 		born := time.Now()
 		m := g.join(w)
 		g.sayFirst()
-		g.opts.Logger.Info("worker process ready", "worker", w.PID())
+		g.opts.Logger.Log(context.Background(), level, "worker process ready", "worker", w.PID())
 		if !g.attend(m) {
 			return
 		}
@@ -118,20 +119,24 @@ func (g *group) attend(m *member) bool {
 		go g.retire(m)
 		return true
 	case <-g.stopped.Done():
-		g.leave(m)
-		<-m.drained
-		g.stopWorker(m.worker)
+		g.finish(m)
 		return false
 	}
 }
 
-// retire lets m finish what it has and ends it.
+// retire ends m while another worker process takes its place.
 func (g *group) retire(m *member) {
 	defer g.keepers.Done()
+	g.finish(m)
+}
+
+// finish lets m answer what it has, unless the group is in a hurry, and ends it.
+func (g *group) finish(m *member) {
 	g.leave(m)
 	select {
 	case <-m.drained:
 	case <-m.worker.Done():
+	case <-g.hurried.Done():
 	}
 	g.stopWorker(m.worker)
 }
@@ -175,6 +180,8 @@ func (g *group) sayFirst() { g.first.Do(func() { close(g.firstEnd) }) }
 func (g *group) wait(ctx context.Context) error {
 	select {
 	case <-g.firstEnd:
+	case <-g.stopped.Done():
+		return ErrStopping
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
@@ -192,20 +199,8 @@ func (g *group) end(ctx context.Context) {
 	g.mu.Lock()
 	g.stopping = true
 	g.queue.failAll(ErrStopping)
-	members := append([]*member(nil), g.members...)
 	g.mu.Unlock()
 	g.stop()
-	finished := make(chan struct{})
-	go func() {
-		g.keepers.Wait()
-		close(finished)
-	}()
-	select {
-	case <-finished:
-	case <-ctx.Done():
-		for _, m := range members {
-			go g.stopWorker(m.worker)
-		}
-		<-finished
-	}
+	defer context.AfterFunc(ctx, g.hurry)()
+	g.keepers.Wait()
 }

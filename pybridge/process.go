@@ -143,6 +143,10 @@ func trimNewline(line []byte) []byte {
 	return line
 }
 
+// outputTimeout bounds how long the last lines of a process that has ended are
+// read. They lie in the pipe already; only a child of it can keep that open.
+const outputTimeout = 100 * time.Millisecond
+
 // closeOutput waits until the last line has been passed on, and closes the
 // pipes. A child of the worker process that still has them open is not waited
 // for.
@@ -154,7 +158,7 @@ func (p *process) closeOutput() {
 	}()
 	select {
 	case <-finished:
-	case <-time.After(drainTimeout):
+	case <-time.After(outputTimeout):
 	}
 	for _, f := range p.pipes {
 		closeFile(f)

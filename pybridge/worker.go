@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -45,6 +46,7 @@ type Worker struct {
 	kick    chan struct{} // says that out is not empty
 	leaving chan string
 	done    chan struct{} // closed when the process is gone and every request has been told
+	stopped atomic.Bool   // Stop was called
 
 	mu     sync.Mutex // guards what follows
 	out    outgoing
@@ -124,6 +126,7 @@ func (w *Worker) State() string { return w.process.state() }
 // for that. When ctx ends first, the process is killed. Requests that it still
 // holds get ErrGone.
 func (w *Worker) Stop(ctx context.Context) {
+	w.stopped.Store(true)
 	// A failed write means that the process is going already.
 	_, _ = w.control.Write(appendFrameHeader(nil, frameHeader{kind: frameStop}))
 	select {
@@ -204,9 +207,12 @@ func (w *Worker) reap(readers <-chan struct{}) {
 			x.end()
 		}
 	}
-	level := slog.LevelInfo
-	if held > 0 {
+	level := slog.LevelWarn
+	switch {
+	case held > 0:
 		level = slog.LevelError
+	case w.stopped.Load():
+		level = slog.LevelDebug // as it was asked to
 	}
 	w.opts.Logger.Log(context.Background(), level, "worker process ended", "worker", w.PID(), "state", w.process.state(), "requests lost", held)
 	w.process.closeOutput()

@@ -71,6 +71,7 @@ def main(control_descriptor, data_descriptor, settings):
     base.setdefault("SCRIPT_FILENAME", file)
     data_socket = socket(AF_UNIX, SOCK_STREAM, 0, data_descriptor)
     pool = Pool(data_socket, app, Requests(base, errors), settings["threads"], settings["window"])
+    keep_from_children(control, pool)
     pool.start()
     control.send(READY, "\0".join(interpreter()))
     pool.watch(control_descriptor, control.on_readable)
@@ -87,6 +88,24 @@ def interpreter():
     gil = getattr(sys, "_is_gil_enabled", lambda: True)()
     version = "%d.%d.%d" % sys.version_info[:3]
     return [python_implementation(), version, sys.executable or "", sys.prefix, "gil" if gil else "free-threaded"]
+
+
+def keep_from_children(control, pool):
+    """Keeps the sockets from what the application starts or forks.
+
+    A child that held them would hide the end of this process from the server
+    process; one that went on as if it were this process would answer requests
+    a second time.
+    """
+
+    def close():
+        pool.closed = True
+        pool.socket.close()
+        control.socket.close()
+
+    for each in control, pool:
+        os.set_inheritable(each.socket.fileno(), False)
+    os.register_at_fork(after_in_child=close)
 
 
 def enable_faulthandler():
