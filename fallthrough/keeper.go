@@ -201,6 +201,7 @@ func (g *group) end(ctx context.Context) {
 	g.queue.failAll(ErrStopping)
 	g.mu.Unlock()
 	g.stop()
-	defer context.AfterFunc(ctx, g.hurry)()
+	cancel := context.AfterFunc(ctx, g.hurry)
+	defer cancel()
 	g.keepers.Wait()
 }
