@@ -25,7 +25,7 @@ type commandLine struct {
 type serveCommand struct {
 	EntryPointArgument string `arg:"" optional:"" name:"entry-point"`
 
-	DocumentRoot     string    `group:"Files" placeholder:"DIR" help:"Serve the files below DIR; they win over the application. Dotfiles and Python sources are never served."`
+	DocumentRoot     string    `group:"Files" placeholder:"DIR" help:"Serve the files below DIR; they win over the application. Dotfiles are never served, nor are Python sources beside an application."`
 	DirectoryIndex   commaList `group:"Files" placeholder:"NAME" default:"index.html" help:"Index file of a directory; repeat it or separate with commas, in order of preference."`
 	DirectoryListing bool      `group:"Files" help:"Show the names in a directory that has no index file."`
 	URLAlias         pairList  `group:"Files" name:"url-alias" placeholder:"PATH TARGET" help:"Serve the file or directory TARGET at the URL path PATH. PATH=TARGET works too. Repeatable."`

@@ -1,12 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -14,8 +12,6 @@ import (
 	"io"
 	"math/big"
 	"net"
-	"net/http"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -47,11 +43,17 @@ func TestMain(m *testing.M) {
 //	                            write nothing but an error and a hint, a line each
 //	serve [-name NAME] ARG...   start overlay --port 0 ARG... in the background;
 //	                            $URL (and $HTTPS_URL) is where it serves, $PORT the port
-//	get [-X METHOD] [-H 'NAME: VALUE']... [-d BODY|-d @FILE] [-o FILE] [-tls] PATH
+//	get [-X METHOD] [-H 'NAME: VALUE']... [-d BODY|-d @FILE] [-o FILE] [-tls] [-later NAME] PATH
 //	                            send a request as written; stdout is the status, the
-//	                            fields sorted, an empty line and the body
-//	quit [-name NAME] [SIGNAL]  stop a server, which must exit with 0; stdout and
-//	                            stderr are what it wrote in its life
+//	                            fields sorted, an empty line and the body. $ETAG and
+//	                            $LAST_MODIFIED are those of the response. With -later
+//	                            the script goes on at once
+//	answer NAME                 wait for what get -later NAME gets
+//	await FILE                  wait until there is FILE
+//	signal [-name NAME] TERM|INT
+//	ended [-name NAME]          wait for the end of a server, which must exit with 0;
+//	                            stdout and stderr are what it wrote in its life
+//	quit [-name NAME]           signal TERM, then ended
 //	certificate PREFIX          write PREFIX.crt and PREFIX.key
 //
 // and the condition [python]: there is a python3.
@@ -72,6 +74,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("COLUMNS", "80")
 			env.Setenv("ESC", "\x1b")
 			env.Values[scriptServers{}] = map[string]*scriptServer{}
+			env.Values[scriptAnswers{}] = map[string]chan scriptResponse{}
 			return nil
 		},
 		Condition: func(name string) (bool, error) {
@@ -81,7 +84,8 @@ func TestScripts(t *testing.T) {
 			return false, fmt.Errorf("unknown condition %q", name)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"refuse": scriptRefuse, "serve": scriptServe, "get": scriptGet, "quit": scriptQuit,
+			"refuse": scriptRefuse, "serve": scriptServe, "get": scriptGet, "answer": scriptAnswer,
+			"await": scriptAwait, "signal": scriptSignal, "ended": scriptEnded, "quit": scriptQuit,
 			"certificate": scriptCertificate,
 		},
 	})
@@ -165,7 +169,7 @@ func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
 	s := &scriptServer{stdout: &sharedBuffer{}, stderr: &sharedBuffer{}, done: make(chan struct{})}
 	s.cmd = exec.Command(path, append([]string{"--port", "0"}, args...)...)
 	s.cmd.Dir = ts.MkAbs(".")
-	for _, v := range []string{"PATH", "HOME", "TMPDIR", "VIRTUAL_ENV", "GREETING"} {
+	for _, v := range []string{"PATH", "HOME", "TMPDIR", "VIRTUAL_ENV", "LANG"} {
 		s.cmd.Env = append(s.cmd.Env, v+"="+ts.Getenv(v))
 	}
 	s.cmd.Stdout, s.cmd.Stderr = s.stdout, s.stderr
@@ -209,20 +213,30 @@ func bannerURLs(stderr string) map[string]string {
 	return urls
 }
 
-func scriptQuit(ts *testscript.TestScript, neg bool, args []string) {
+// takeServer returns the server that args name, and the rest of args.
+func takeServer(ts *testscript.TestScript, args []string) (*scriptServer, []string) {
 	name, args, _ := takeOption(args, "-name")
-	servers := ts.Value(scriptServers{}).(map[string]*scriptServer)
-	s := servers[name]
+	s := ts.Value(scriptServers{}).(map[string]*scriptServer)[name]
+	if s == nil {
+		ts.Fatalf("there was no serve -name %q", name)
+	}
+	return s, args
+}
+
+func scriptSignal(ts *testscript.TestScript, neg bool, args []string) {
+	s, args := takeServer(ts, args)
 	signals := map[string]os.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT}
-	sig := os.Signal(syscall.SIGTERM)
-	if len(args) == 1 {
-		sig = signals[args[0]]
+	if neg || len(args) != 1 || signals[args[0]] == nil {
+		ts.Fatalf("usage: signal [-name NAME] TERM|INT")
 	}
-	if s == nil || neg || len(args) > 1 || sig == nil {
-		ts.Fatalf("usage: quit [-name NAME] [TERM|INT], for a server that serve has started")
+	ts.Check(s.cmd.Process.Signal(signals[args[0]]))
+}
+
+func scriptEnded(ts *testscript.TestScript, neg bool, args []string) {
+	s, args := takeServer(ts, args)
+	if neg || len(args) > 0 {
+		ts.Fatalf("usage: ended [-name NAME]")
 	}
-	delete(servers, name)
-	ts.Check(s.cmd.Process.Signal(sig))
 	select {
 	case <-s.done:
 	case <-time.After(scriptTimeout):
@@ -235,111 +249,24 @@ func scriptQuit(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// scriptRequest is what the arguments of get say.
-type scriptRequest struct {
-	method, path, output string
-	fields               []string
-	body                 *string
-	tls                  bool
+func scriptQuit(ts *testscript.TestScript, neg bool, args []string) {
+	scriptSignal(ts, neg, append(slices.Clone(args), "TERM"))
+	scriptEnded(ts, neg, args)
 }
 
-func parseGet(ts *testscript.TestScript, args []string) scriptRequest {
-	r := scriptRequest{method: "GET"}
-	for len(args) > 1 {
-		option, value := args[0], args[1]
-		switch option {
-		case "-tls":
-			r.tls = true
-			args = args[1:]
-			continue
-		case "-X":
-			r.method = value
-		case "-H":
-			r.fields = append(r.fields, value)
-		case "-o":
-			r.output = value
-		case "-d":
-			if file, ok := strings.CutPrefix(value, "@"); ok {
-				value = ts.ReadFile(file)
-			}
-			r.body = &value
-		default:
-			ts.Fatalf("get: unknown option %q", option)
+// scriptAwait waits for something that a worker process does.
+func scriptAwait(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: await FILE")
+	}
+	for deadline := time.Now().Add(scriptTimeout); ; time.Sleep(5 * time.Millisecond) {
+		if _, err := os.Stat(ts.MkAbs(args[0])); err == nil {
+			return
 		}
-		args = args[2:]
+		if time.Now().After(deadline) {
+			ts.Fatalf("no file %s within %v", args[0], scriptTimeout)
+		}
 	}
-	if len(args) != 1 || strings.HasPrefix(args[0], "-") {
-		ts.Fatalf("usage: get [-X METHOD] [-H FIELD]... [-d BODY] [-o FILE] [-tls] PATH")
-	}
-	r.path = args[0]
-	return r
-}
-
-func scriptGet(ts *testscript.TestScript, neg bool, args []string) {
-	if neg {
-		ts.Fatalf("usage: get ...; match its status instead of !")
-	}
-	r := parseGet(ts, args)
-	resp, body, err := r.send(ts.Getenv("URL"), ts.Getenv("HTTPS_URL"))
-	if err != nil {
-		ts.Fatalf("get %s: %v", r.path, err)
-	}
-	out := ts.Stdout()
-	fmt.Fprintln(out, resp.Status)
-	_ = resp.Header.Write(&crlfRemover{out}) // sorted by name
-	fmt.Fprintf(out, "\n%s", body)
-	if r.output != "" {
-		ts.Check(os.WriteFile(ts.MkAbs(r.output), body, 0o644))
-	}
-}
-
-// send writes the request on a connection of its own, its path as it stands.
-func (r *scriptRequest) send(httpURL, httpsURL string) (*http.Response, []byte, error) {
-	base := httpURL
-	if r.tls {
-		base = httpsURL
-	}
-	u, err := url.Parse(base)
-	if err != nil || u.Host == "" {
-		return nil, nil, errors.New("no server: serve comes first")
-	}
-	conn, err := net.Dial("tcp", u.Host)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(scriptTimeout)); err != nil {
-		return nil, nil, err
-	}
-	if r.tls {
-		conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true}) // the certificate is a test's
-	}
-	var head strings.Builder
-	fmt.Fprintf(&head, "%s %s HTTP/1.1\r\n", r.method, r.path)
-	if !slices.ContainsFunc(r.fields, func(f string) bool { return strings.HasPrefix(f, "Host:") }) {
-		fmt.Fprintf(&head, "Host: %s\r\n", u.Host)
-	}
-	for _, f := range r.fields {
-		head.WriteString(f + "\r\n")
-	}
-	body := ""
-	if r.body != nil {
-		body = *r.body
-		fmt.Fprintf(&head, "Content-Length: %d\r\n", len(body))
-	}
-	if _, err := io.WriteString(conn, head.String()+"Connection: close\r\n\r\n"+body); err != nil {
-		return nil, nil, err
-	}
-	resp, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: r.method})
-	if err != nil {
-		return nil, nil, err
-	}
-	defer resp.Body.Close()
-	data, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return nil, nil, fmt.Errorf("read the body: %w", err)
-	}
-	return resp, data, nil
 }
 
 // scriptCertificate writes PREFIX.crt and PREFIX.key, a certificate for localhost.
@@ -376,12 +303,4 @@ func writeCertificate(prefix string) error {
 		}
 	}
 	return nil
-}
-
-// crlfRemover writes lines as scripts compare them.
-type crlfRemover struct{ w io.Writer }
-
-func (c *crlfRemover) Write(p []byte) (int, error) {
-	_, err := c.w.Write(bytes.ReplaceAll(p, []byte("\r\n"), []byte("\n")))
-	return len(p), err
 }
