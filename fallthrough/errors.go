@@ -15,6 +15,8 @@ var (
 	// ErrWorkerGone: the worker process ended while it had the request. It is
 	// not sent to another one: the application may have acted on it.
 	ErrWorkerGone = errors.New("fallthru: worker process ended during the request")
+	// ErrRequestTimeout: the application sent nothing for too long.
+	ErrRequestTimeout = errors.New("fallthru: request timeout")
 	// ErrLoad: the application cannot be loaded.
 	ErrLoad = errors.New("fallthru: application cannot be loaded")
 )
@@ -45,6 +47,8 @@ func statusFor(err error) int {
 		return fasthttp.StatusBadRequest
 	case errors.Is(err, ErrQueueFull), errors.Is(err, ErrQueueTimeout), errors.Is(err, ErrStopping), errors.Is(err, ErrNoWorker):
 		return fasthttp.StatusServiceUnavailable
+	case errors.Is(err, ErrRequestTimeout):
+		return fasthttp.StatusGatewayTimeout
 	case errors.Is(err, ErrWorkerGone):
 		return fasthttp.StatusBadGateway
 	}

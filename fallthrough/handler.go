@@ -171,7 +171,8 @@ func (h *Handler) serve(ctx *fasthttp.RequestCtx, m *mount, path []byte, b *body
 func (h *Handler) refuse(ctx *fasthttp.RequestCtx, err error) {
 	status := statusFor(err)
 	level := slog.LevelWarn
-	if status == fasthttp.StatusInternalServerError || status == fasthttp.StatusBadGateway {
+	switch status {
+	case fasthttp.StatusInternalServerError, fasthttp.StatusBadGateway, fasthttp.StatusGatewayTimeout:
 		level = slog.LevelDebug // the worker's side has said why, with the traceback
 	}
 	h.opts.Logger.Log(context.Background(), level, "request not answered by the application",
