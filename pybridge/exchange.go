@@ -29,8 +29,11 @@ type exchange struct {
 	ready   chan struct{} // says that something below has changed
 	fields  fieldList     // scratch space of the handler
 	free    func()
-	request []byte // method and target, for the log
-	refs    atomic.Int32
+	request []byte       // method and target, for the log
+	since   atomic.Int64 // when the worker process last sent something: time since epoch
+
+	interrupted bool // the request timeout is over; guarded by worker.mu
+	refs        atomic.Int32
 
 	mu      sync.Mutex // guards what follows
 	head    []byte     // status and fields as frames.py sends them
@@ -65,6 +68,7 @@ func (x *exchange) reset(free func()) {
 	}
 	x.free = free
 	x.refs.Store(2)
+	x.interrupted = false
 	x.hasHead, x.last, x.gone, x.failure = false, false, false, nil
 	x.head = x.head[:0]
 	x.body, x.spare = shrink(x.body), shrink(x.spare)

@@ -43,8 +43,13 @@ const (
 	frameFailed  frameKind = 33 // text for the log: the application could not be loaded
 	frameLeaving frameKind = 34 // why the worker wants to be replaced
 
+	frameAlive frameKind = 35 // the answer to framePing: Python runs
+	frameStack frameKind = 36 // the stack of the thread that is being interrupted, for the log
+
 	// On the control socket, to the worker.
-	frameStop frameKind = 48 // leave now; nothing is in flight
+	frameStop      frameKind = 48 // leave now; nothing is in flight
+	frameInterrupt frameKind = 49 // raise overlay.RequestTimeout in the thread of this request
+	framePing      frameKind = 50 // answer with frameAlive
 )
 
 const (

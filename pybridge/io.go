@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"syscall"
+	"time"
 
 	"github.com/valyala/fasthttp"
 	"golang.org/x/sys/unix"
@@ -158,7 +159,9 @@ func (w *Worker) sort(in *incoming) error {
 		}
 		in.start += size
 	}
+	now := int64(time.Since(epoch))
 	for i, x := range in.touched {
+		x.since.Store(now)
 		x.signal()
 		in.touched[i] = nil
 	}

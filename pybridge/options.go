@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"time"
 )
 
 // Application names a WSGI application.
@@ -24,7 +25,9 @@ const (
 	DefaultCallable       = "application"
 	DefaultThreads        = 5
 	DefaultResponseBuffer = 1 << 20
-	minResponseBuffer     = 256 << 10 // two frames
+
+	DefaultInterruptTimeout = 5 * time.Second
+	minResponseBuffer       = 256 << 10 // two frames
 )
 
 // Options describes a worker process. The zero value lacks Python,
@@ -46,6 +49,19 @@ type Options struct {
 	// process holds for a client that reads slowly. Zero means
 	// DefaultResponseBuffer; 256 KiB is the least.
 	ResponseBuffer int
+
+	// RequestTimeout bounds the time from the hand-over of a request to the
+	// first byte of its response, and from byte to byte. On expiry Serve
+	// returns ErrTimeout, or the response is cut, and overlay.RequestTimeout
+	// is raised in the thread. Zero means no bound.
+	RequestTimeout time.Duration
+	// InterruptTimeout bounds how long that exception may take to free the
+	// thread; then Leaving asks for another worker process. Zero means
+	// DefaultInterruptTimeout.
+	InterruptTimeout time.Duration
+	// DeadlockTimeout bounds how long the worker process may run no Python at
+	// all; then it is killed. Zero means no bound.
+	DeadlockTimeout time.Duration
 
 	// Output is called with each line that the application writes to standard
 	// output, standard error or wsgi.errors, which stream says ("stdout" or
@@ -70,6 +86,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.ResponseBuffer < minResponseBuffer {
 		return o, fmt.Errorf("response buffer: got %d bytes, want at least %d", o.ResponseBuffer, minResponseBuffer)
+	}
+	if o.InterruptTimeout == 0 {
+		o.InterruptTimeout = DefaultInterruptTimeout
 	}
 	if o.Application.EntryPoint == "" {
 		return o, fmt.Errorf("application: no entry point")

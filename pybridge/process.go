@@ -174,6 +174,15 @@ func (p *process) kill() {
 	}
 }
 
+// signalAbort sends SIGABRT, to the process alone.
+func (p *process) signalAbort() {
+	select {
+	case <-p.ended:
+	default:
+		_ = p.cmd.Process.Signal(syscall.SIGABRT)
+	}
+}
+
 // state describes how the process ended; "" while it lives.
 func (p *process) state() string {
 	select {

@@ -54,6 +54,9 @@ type Worker struct {
 	idle   []*exchange // those that can be used again
 	closed bool
 	held   int // requests in flight
+
+	deadlines deadlines
+	lastBeat  atomic.Int64 // when Python last showed that it runs: time since epoch
 }
 
 // Start starts a worker process and waits until it has loaded the application.
@@ -98,10 +101,14 @@ func Start(ctx context.Context, opts Options) (*Worker, error) {
 		err = fmt.Errorf("worker process %d is not ready: %w", w.PID(), context.Cause(ctx))
 	}
 	if err != nil {
+		if ctx.Err() != nil {
+			w.abort(err.Error()) // the log then tells where the application hangs
+		}
 		w.process.kill()
 		<-w.done
 		return nil, err
 	}
+	go w.watchHeartbeat()
 	return w, nil
 }
 
@@ -127,8 +134,7 @@ func (w *Worker) State() string { return w.process.state() }
 // holds get ErrGone.
 func (w *Worker) Stop(ctx context.Context) {
 	w.stopped.Store(true)
-	// A failed write means that the process is going already.
-	_, _ = w.control.Write(appendFrameHeader(nil, frameHeader{kind: frameStop}))
+	w.order(frameHeader{kind: frameStop})
 	select {
 	case <-w.done:
 	case <-ctx.Done():
@@ -170,10 +176,11 @@ func (w *Worker) readControl(ready chan<- error) {
 			case frameFailed:
 				ready <- &LoadError{Text: string(payload)}
 			case frameLeaving:
-				select {
-				case w.leaving <- string(payload):
-				default: // one reason is enough
-				}
+				w.leave(string(payload))
+			case frameAlive:
+				w.lastBeat.Store(int64(time.Since(epoch)))
+			case frameStack:
+				w.opts.Logger.Error("the application at the request timeout", "worker", w.PID(), "traceback", string(payload))
 			}
 			buf = append(buf[:0], buf[size:]...)
 		}
@@ -193,6 +200,9 @@ func (w *Worker) reap(readers <-chan struct{}) {
 	timer.Stop()
 	w.mu.Lock()
 	w.closed = true
+	if w.deadlines.timer != nil {
+		w.deadlines.timer.Stop()
+	}
 	lost := w.table
 	w.table = nil
 	held := w.held
@@ -260,6 +270,7 @@ func (w *Worker) send(ctx *fasthttp.RequestCtx, r *Request, free func()) (*excha
 		w.idle = append(w.idle, x)
 		return nil, fmt.Errorf("pybridge: pass the body's descriptor: %w", err)
 	}
+	w.watchDeadline(x)
 	w.wakeWriter()
 	return x, nil
 }

@@ -52,8 +52,11 @@ func newFallthrough(cfg *config, python string, output *appOutput, log *slog.Log
 			Directory:  app.WorkingDirectory,
 			Path:       app.PythonPath,
 		},
-		Threads:      cfg.Threads,
-		Multiprocess: cfg.Processes > 1,
+		Threads:          cfg.Threads,
+		Multiprocess:     cfg.Processes > 1,
+		RequestTimeout:   cfg.RequestTimeout,
+		InterruptTimeout: cfg.InterruptTimeout,
+		DeadlockTimeout:  cfg.DeadlockTimeout,
 		Environ: []pybridge.Variable{
 			{Name: "SERVER_SOFTWARE", Value: "overlay/" + overlayVersion()},
 		},
@@ -143,6 +146,8 @@ func (w pythonWorker) Serve(ctx *fasthttp.RequestCtx, r *fallthru.Request, free 
 	switch {
 	case errors.Is(err, pybridge.ErrNotSent):
 		return fmt.Errorf("%w: %w", fallthru.ErrNotHandedOver, err)
+	case errors.Is(err, pybridge.ErrTimeout):
+		return fmt.Errorf("%w: %w", fallthru.ErrRequestTimeout, err)
 	case errors.Is(err, pybridge.ErrGone):
 		return fmt.Errorf("%w: %w", fallthru.ErrWorkerGone, err)
 	}

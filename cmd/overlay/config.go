@@ -31,6 +31,9 @@ type config struct {
 	QueueBacklog     int           // requests that may wait for a free thread
 	QueueTimeout     time.Duration // longest wait for a free thread
 	StartupTimeout   time.Duration // from start of a worker process to its ready message
+	RequestTimeout   time.Duration // longest silence of the application before and within a response; 0 means no bound
+	InterruptTimeout time.Duration // from overlay.RequestTimeout in a thread to the end of its request
+	DeadlockTimeout  time.Duration // longest time without any Python in a worker process; 0 means no bound
 	GracefulTimeout  time.Duration // how long a stop waits for requests in flight
 	LimitRequestBody int64         // bytes
 	SocketTimeout    time.Duration // longest silence of a client in the middle of a body or response

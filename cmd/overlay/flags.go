@@ -45,6 +45,9 @@ type serveCommand struct {
 	QueueTimeout   time.Duration `group:"Processes and queue" placeholder:"TIME" default:"45s" help:"Longest wait for a free thread, then 503."`
 	StartupTimeout time.Duration `group:"Processes and queue" placeholder:"TIME" default:"15s" help:"Time that a worker process may take to import the application."`
 
+	RequestTimeout   time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"60s" help:"Longest silence of the application before and within a response: the client gets 504, the thread overlay.RequestTimeout. 0 means no limit."`
+	InterruptTimeout time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"5s" help:"Time that overlay.RequestTimeout may take to free its thread; then the worker process is replaced."`
+	DeadlockTimeout  time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"60s" help:"Time that a worker process may run no Python at all; then it is replaced. 0 means no limit."`
 	LimitRequestBody byteSize      `group:"Limits and timeouts" placeholder:"SIZE" default:"10M" help:"Largest request body; a larger one is answered 413. K, M and G stand for powers of 1024."`
 	GracefulTimeout  time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"15s" help:"Time that a stop waits for requests in flight."`
 	HeaderTimeout    time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"15s" help:"Time that a client may take to send the head of a request."`

@@ -117,6 +117,9 @@ func (k *checker) numbers() error {
 	}{
 		{"queue-timeout", k.QueueTimeout, "to refuse at once what finds no free thread: --queue-backlog 0"},
 		{"startup-timeout", k.StartupTimeout, "there is no unbounded wait: give a large number"},
+		{"request-timeout", k.RequestTimeout, ""},
+		{"interrupt-timeout", k.InterruptTimeout, "to let no request be interrupted: --request-timeout 0"},
+		{"deadlock-timeout", k.DeadlockTimeout, ""},
 		{"graceful-timeout", k.GracefulTimeout, ""},
 		{"header-timeout", k.HeaderTimeout, "there is no unbounded wait: give a large number"},
 		{"keep-alive-timeout", k.KeepAliveTimeout, ""},
@@ -135,6 +138,8 @@ func (k *checker) numbers() error {
 	k.cfg.Processes, k.cfg.Threads = k.Processes, k.Threads
 	k.cfg.QueueBacklog, k.cfg.QueueTimeout = k.QueueBacklog, k.QueueTimeout
 	k.cfg.StartupTimeout, k.cfg.GracefulTimeout = k.StartupTimeout, k.GracefulTimeout
+	k.cfg.RequestTimeout, k.cfg.InterruptTimeout = k.RequestTimeout, k.InterruptTimeout
+	k.cfg.DeadlockTimeout = k.DeadlockTimeout
 	k.cfg.HeaderTimeout, k.cfg.KeepAliveTimeout = k.HeaderTimeout, k.KeepAliveTimeout
 	k.cfg.SocketTimeout = k.SocketTimeout
 	k.cfg.LimitRequestBody = int64(k.LimitRequestBody)
@@ -223,6 +228,7 @@ func (k *checker) effect() error {
 		for _, option := range []string{
 			"callable-object", "mount-point", "working-directory", "setenv", "python", "python-path",
 			"processes", "threads", "queue-backlog", "queue-timeout", "startup-timeout", "limit-request-body",
+			"request-timeout", "interrupt-timeout", "deadlock-timeout",
 		} {
 			if k.given[option] > 0 {
 				return usagef("leave it out, or name the application: overlay --document-root DIR hello.wsgi",

@@ -6,11 +6,15 @@ from _socket import AF_UNIX, SOCK_STREAM, socket
 
 from _overlay import application, streams
 from _overlay.frames import (
+    ALIVE,
     FAILED,
     HEADER,
     HEADER_SIZE,
+    INTERRUPT,
     LEAVING,
+    PING,
     READY,
+    STACK,
     STOP,
 )
 from _overlay.threads import Pool
@@ -23,6 +27,7 @@ class Control:
     def __init__(self, descriptor):
         self.socket = socket(AF_UNIX, SOCK_STREAM, 0, descriptor)
         self.rest = b""
+        self.pool = None  # whose requests it may be told to interrupt
 
     def send(self, kind, text):
         data = text.encode("utf-8", "backslashreplace")
@@ -41,12 +46,16 @@ class Control:
             return False
         data = self.rest + data
         while len(data) >= HEADER_SIZE:
-            length, _, kind, _, _, _ = HEADER.unpack_from(data)
+            length, number, kind, _, _, _ = HEADER.unpack_from(data)
             if len(data) < HEADER_SIZE + length:
                 break
             data = data[HEADER_SIZE + length :]
             if kind == STOP:
                 return False
+            if kind == PING:
+                self.send(ALIVE, "")
+            elif kind == INTERRUPT and self.pool is not None:
+                self.send(STACK, self.pool.interrupt(number))
         self.rest = data
         return True
 
@@ -71,6 +80,7 @@ def main(control_descriptor, data_descriptor, settings):
     base.setdefault("SCRIPT_FILENAME", file)
     data_socket = socket(AF_UNIX, SOCK_STREAM, 0, data_descriptor)
     pool = Pool(data_socket, app, Requests(base, errors), settings["threads"], settings["window"])
+    control.pool = pool
     keep_from_children(control, pool)
     pool.start()
     control.send(READY, "\0".join(interpreter()))

@@ -20,11 +20,12 @@ deque.append and deque.pop are atomic, with a GIL and without.
 
 import os
 import select
+import sys
 from _socket import MSG_CTRUNC, SCM_RIGHTS, SHUT_RDWR, SOL_SOCKET
 from array import array
 from collections import deque
 from io import BytesIO
-from threading import Lock, Thread
+from threading import Lock, Thread, get_ident
 from time import perf_counter, process_time
 
 from _overlay.frames import (
@@ -38,7 +39,7 @@ from _overlay.frames import (
     WORD,
     ProtocolError,
 )
-from _overlay.wsgi import Exchange
+from _overlay.wsgi import Exchange, RequestTimeout
 
 TICK = 1  # milliseconds between two looks of the watch
 IDLE_TICKS = 50  # looks without a request before the watch sleeps
@@ -52,6 +53,33 @@ def abandon(text):
     """Ends this process at once, with its last words in the log."""
     os.write(2, ("overlay: worker: " + text + "\n").encode("utf-8", "backslashreplace"))
     os._exit(70)
+
+
+def raise_in(thread, exception):
+    """Raises exception in a thread, at its next byte code; None takes that back.
+
+    Does nothing on PyPy, whose threads cannot be interrupted.
+    """
+    try:
+        from ctypes import c_ulong, py_object, pythonapi
+
+        raiser = pythonapi.PyThreadState_SetAsyncExc
+    except (ImportError, AttributeError):
+        return
+    raiser(c_ulong(thread), None if exception is None else py_object(exception))
+
+
+def stack_of(thread):
+    """The stack of a thread as text, overlay's own frames left out."""
+    from traceback import format_list, extract_stack
+
+    frame = sys._current_frames().get(thread)
+    if frame is None:
+        return "the thread has ended"
+    entries = [entry for entry in extract_stack(frame) if not entry.filename.startswith("<overlay>")]
+    while entries and entries[0].filename.endswith("threading.py"):
+        del entries[0]
+    return "Stack (most recent call last):\n" + "".join(format_list(entries)).rstrip("\n")
 
 
 class Pool:
@@ -74,6 +102,7 @@ class Pool:
         self.started = 0  # requests that have been started
         self.fast = 0  # requests until answers may be held back again
         self.eager = 0  # requests until the turn is kept while the application runs
+        self.interrupting = Lock()  # held while RequestTimeout is raised or taken back
         self.flushes = 0  # how often out has been sent
         self.watching = False
         self.wake_reader, self.wake_writer = os.pipe()
@@ -167,13 +196,48 @@ class Pool:
         else:
             stream = BytesIO(body)
         exchange = Exchange(self, number, flags & FLAG_HEAD)
+        exchange.thread = get_ident()
         self.exchanges[number] = exchange
         try:
-            return exchange.run(self.application, self.requests.environ(names, values, stream))
-        finally:
-            del self.exchanges[number]
-            if flags & FLAG_DESCRIPTOR:
-                stream.close()
+            last = exchange.run(self.application, self.requests.environ(names, values, stream))
+        except RequestTimeout:
+            last = exchange.fail()
+        # Whoever takes the exchange out decides: this thread, and the request
+        # has ended, or the main thread, and it is being interrupted.
+        if self.exchanges.pop(number, None) is None:
+            self.survive()
+        if flags & FLAG_DESCRIPTOR:
+            stream.close()
+        return last
+
+    # -- interrupting --------------------------------------------------------
+
+    def interrupt(self, number):
+        """Raises RequestTimeout in the thread of a request. For the main thread.
+
+        Returns the stack of that thread, for the log.
+        """
+        with self.interrupting:
+            exchange = self.exchanges.pop(number, None)
+            if exchange is None:
+                return "the request ended meanwhile"
+            exchange.cancelled = True
+            text = stack_of(exchange.thread)
+            raise_in(exchange.thread, RequestTimeout)
+        return text
+
+    def survive(self):
+        """Takes the exception of an interrupted request back when that is over.
+
+        Until then it may be raised at any moment, here as well.
+        """
+        while True:
+            try:
+                with self.interrupting:  # it has been raised when this is free
+                    raise_in(get_ident(), None)
+                return
+            except RequestTimeout:
+                pass
 
     # -- reading -------------------------------------------------------------
 

@@ -45,6 +45,13 @@ class ClientGone(Exception):
     """Nobody reads this response any more; the application is not at fault."""
 
 
+class RequestTimeout(BaseException):
+    """Raised in a thread whose request took longer than --request-timeout.
+
+    The client has got its 504 already; what is left is to clean up.
+    """
+
+
 class Cut(Exception):
     """The response cannot be completed; the text says why, for the log."""
 
@@ -65,6 +72,7 @@ class Exchange:
         "window",
         "cancelled",
         "ready",
+        "thread",
     )
 
     def __init__(self, pool, number, is_head):
