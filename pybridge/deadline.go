@@ -1,0 +1,173 @@
+package pybridge
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+)
+
+// ErrTimeout: the application sent nothing for Options.RequestTimeout.
+var ErrTimeout = errors.New("pybridge: request timeout")
+
+// deadlines watches the requests in flight of one worker process. There is one
+// timer, armed for the earliest deadline that can be: a request that is
+// answered costs nothing but the note of a time.
+type deadlines struct {
+	timer *time.Timer
+	armed bool
+}
+
+// watchDeadline makes sure that x is looked at when its time is over. w.mu
+// must be held.
+func (w *Worker) watchDeadline(x *exchange) {
+	timeout := w.opts.RequestTimeout
+	if timeout <= 0 {
+		return
+	}
+	x.since.Store(int64(time.Since(epoch)))
+	if w.deadlines.armed {
+		return
+	}
+	w.deadlines.armed = true
+	if w.deadlines.timer == nil {
+		w.deadlines.timer = time.AfterFunc(timeout, w.checkDeadlines)
+		return
+	}
+	w.deadlines.timer.Reset(timeout)
+}
+
+// epoch is the zero of exchange.since: a monotonic reading fits in an atomic.
+var epoch = time.Now()
+
+// checkDeadlines fails the requests whose time is over, interrupts their
+// threads, and looks again when the next deadline comes.
+func (w *Worker) checkDeadlines() {
+	now := time.Since(epoch)
+	next := time.Duration(0)
+	var late []*exchange
+	w.mu.Lock()
+	for _, x := range w.table {
+		if x == nil {
+			continue
+		}
+		end := w.deadlineOf(x, now)
+		if end <= now {
+			late = append(late, x)
+			end = now + w.opts.InterruptTimeout
+		}
+		if next == 0 || end < next {
+			next = end
+		}
+	}
+	w.deadlines.armed = next != 0 && !w.closed
+	if w.deadlines.armed {
+		w.deadlines.timer.Reset(max(next-now, time.Millisecond))
+	}
+	w.mu.Unlock()
+	for _, x := range late {
+		w.overdue(x)
+	}
+}
+
+// deadlineOf returns when x has to be looked at. A request whose client has
+// yet to take what is there is not late: the application may be waiting for
+// that. w.mu must be held.
+func (w *Worker) deadlineOf(x *exchange, now time.Duration) time.Duration {
+	since := time.Duration(x.since.Load())
+	if x.interrupted {
+		return since + w.opts.InterruptTimeout
+	}
+	x.mu.Lock()
+	waiting := len(x.body) > 0 && !x.gone
+	x.mu.Unlock()
+	if waiting {
+		x.since.Store(int64(now))
+		since = now
+	}
+	return since + w.opts.RequestTimeout
+}
+
+// overdue acts on a request whose time is over: the first time the client gets
+// its answer and the thread an exception, the second time, when that did not
+// free the thread, the worker process is to be replaced.
+func (w *Worker) overdue(x *exchange) {
+	w.mu.Lock()
+	if index := x.index(); index >= len(w.table) || w.table[index] != x {
+		w.mu.Unlock()
+		return // it has ended meanwhile
+	}
+	again := x.interrupted
+	x.interrupted = true
+	x.since.Store(int64(time.Since(epoch)))
+	id, request := x.id, string(x.request)
+	w.mu.Unlock()
+
+	if again {
+		w.leave("a request was not ended by " + requestTimeoutName + ": " + request)
+		return
+	}
+	w.opts.Logger.Error("request timeout: the thread is interrupted", "worker", w.PID(), "request", request, "timeout", w.opts.RequestTimeout)
+	x.fail(ErrTimeout)
+	w.order(frameHeader{kind: frameInterrupt, request: id})
+}
+
+// requestTimeoutName is the exception that is raised in the thread.
+const requestTimeoutName = "overlay.RequestTimeout"
+
+// leave says that the worker process should be replaced.
+func (w *Worker) leave(reason string) {
+	select {
+	case w.leaving <- reason:
+	default: // one reason is enough
+	}
+}
+
+// order sends a frame on the control socket. A failed write means that the
+// process is going; reap tells everybody.
+func (w *Worker) order(h frameHeader) {
+	_, _ = w.control.Write(appendFrameHeader(nil, h))
+}
+
+// abortTimeout is how long a process has to write its stacks after SIGABRT.
+const abortTimeout = 2 * time.Second
+
+// abort ends a worker process that does not answer: SIGABRT makes
+// faulthandler write the stack of each thread, whatever holds the GIL.
+func (w *Worker) abort(why string) {
+	w.opts.Logger.Log(context.Background(), slog.LevelError, "worker process is killed", "worker", w.PID(), "reason", why)
+	w.process.signalAbort()
+	select {
+	case <-w.process.ended:
+	case <-time.After(abortTimeout):
+		w.process.kill()
+	}
+}
+
+// watchHeartbeat asks the main thread of the worker process for a sign of life
+// now and then, and ends the process when none comes for the deadlock timeout:
+// no Python can run there, because a C extension holds the GIL, say.
+func (w *Worker) watchHeartbeat() {
+	timeout := w.opts.DeadlockTimeout
+	if timeout <= 0 {
+		return
+	}
+	ticker := time.NewTicker(timeout / heartbeats)
+	defer ticker.Stop()
+	w.lastBeat.Store(int64(time.Since(epoch)))
+	for {
+		select {
+		case <-w.done:
+			return
+		case <-ticker.C:
+		}
+		if time.Since(epoch)-time.Duration(w.lastBeat.Load()) >= timeout {
+			w.abort("deadlock timeout: it has run no Python for " + timeout.String())
+			return
+		}
+		w.order(frameHeader{kind: framePing})
+	}
+}
+
+// heartbeats is how often a sign of life is asked for in one deadlock timeout.
+const heartbeats = 5
