@@ -246,6 +246,9 @@ func (k *checker) effect() error {
 	if k.given["queue-timeout"] > 0 && k.QueueBacklog == 0 {
 		return usagef("leave out one of them", "--queue-timeout has no effect with --queue-backlog 0: nothing waits")
 	}
+	if k.given["interrupt-timeout"] > 0 && k.RequestTimeout == 0 {
+		return usagef("leave out one of them", "--interrupt-timeout has no effect with --request-timeout 0: nothing is interrupted")
+	}
 	if k.given["access-log-format"] > 0 && !k.AccessLog {
 		return usagef("add --access-log", "--access-log-format has no effect without --access-log")
 	}
