@@ -108,7 +108,9 @@ func (l *fieldList) appendValues(dst []byte) []byte {
 func skipField(name []byte) bool {
 	switch len(name) {
 	case len("Proxy"):
-		return bytes.EqualFold(name, []byte("Proxy"))
+		if bytes.EqualFold(name, []byte("Proxy")) {
+			return true
+		}
 	case len("Content-Length"):
 		if bytes.EqualFold(name, []byte("Content-Length")) {
 			return true
