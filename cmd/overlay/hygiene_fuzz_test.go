@@ -7,6 +7,10 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"overlay/static"
+
+	"github.com/valyala/fasthttp"
 )
 
 // FuzzHygiene sends any bytes over one connection. Every request that gets executed
@@ -24,13 +28,19 @@ func FuzzHygiene(f *testing.F) {
 		"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n" + plainGet,
 		"GET / HTTP/1.1\r\nHost: h\r\nA: b\n\n" + plainGet,
 		"GET / HTTP/1.1\nHost: h\n\n",
+		"GET /% HTTP/1.1\r\nHost: h\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n",      // was taken for complete
+		"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", // is taken for complete
 		"\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\na",
 		"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9000\r\n\r\n" + strings.Repeat(plainGet, 300),
 	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, input []byte) {
-		h := &hygiene{limitRequestBody: 64 << 10}
+		h := &hygiene{
+			limitRequestBody: 64 << 10,
+			checkTarget:      func(ctx *fasthttp.RequestCtx) error { return static.TargetOf(ctx).Err },
+		}
 		_, requests, _ := serveScript(t, h, string(input))
 		reader := bufio.NewReaderSize(bytes.NewReader(input), 1<<20)
 		for i, got := range requests {
