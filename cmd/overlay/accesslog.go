@@ -108,6 +108,10 @@ func (l *accessLog) wrapError(next func(*fasthttp.RequestCtx, error)) func(*fast
 		e := l.begin(ctx)
 		ctx.RemoveUserValue(accessKey{})
 		e.unread = !known
+		if ctx.Response.StatusCode() == fasthttp.StatusOK {
+			e.release() // no error was answered: next has closed an idle connection
+			return
+		}
 		_ = e.Close()
 	}
 }

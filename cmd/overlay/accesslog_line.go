@@ -51,11 +51,16 @@ func (e *accessEntry) watchStream() {
 // Close writes the entry's line and gives the entry back. fasthttp calls it when
 // the response was sent.
 func (e *accessEntry) Close() error {
+	e.log.write(e)
+	e.release()
+	return nil
+}
+
+// release gives e back for another request.
+func (e *accessEntry) release() {
 	l := e.log
-	l.write(e)
 	*e = accessEntry{log: l}
 	l.entries.Put(e)
-	return nil
 }
 
 // bytes returns the length of the body that was sent, without chunk framing, -1

@@ -121,6 +121,21 @@ func TestAccessLogCommon(t *testing.T) {
 	}
 }
 
+// A connection that is closed without a response has no line.
+func TestAccessLogWithoutResponse(t *testing.T) {
+	var log bytes.Buffer
+	l, err := newAccessLog(&log, "common")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := newAccessCtx("/")
+	l.wrapError(func(*fasthttp.RequestCtx, error) {})(ctx, io.EOF)
+	ctx.Request.Reset()
+	if err := l.Close(); err != nil || log.Len() > 0 {
+		t.Errorf("got %v and %q, want nothing", err, log.String())
+	}
+}
+
 func TestAccessLogLinesOfOneConnection(t *testing.T) {
 	requests := "GET /1 HTTP/1.1\r\nHost: x\r\n\r\nGET /2 HTTP/1.1\r\nHost: x\r\n\r\nGET /3 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 	got := serveLogged(t, "common", requests, func(ctx *fasthttp.RequestCtx) { ctx.SetBody(ctx.RequestURI()) })
