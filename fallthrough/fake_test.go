@@ -27,6 +27,12 @@ type fakeWorker struct {
 	freed   atomic.Int32 // how many threads have been given back
 	stops   atomic.Int32 // calls of Stop
 	stopFor time.Duration
+
+	cpu, memory atomic.Int64 // what Usage returns
+}
+
+func (w *fakeWorker) usage() Usage {
+	return Usage{CPU: time.Duration(w.cpu.Load()), Memory: w.memory.Load()}
 }
 
 func newFakeWorker(pid int, serve func(*fasthttp.RequestCtx, *Request) error) *fakeWorker {
@@ -44,6 +50,7 @@ func (w *fakeWorker) Serve(ctx *fasthttp.RequestCtx, r *Request, free func()) er
 	return w.serve(ctx, r)
 }
 
+func (w *fakeWorker) Usage() (Usage, error)  { return w.usage(), nil }
 func (w *fakeWorker) PID() int               { return w.pid }
 func (w *fakeWorker) Done() <-chan struct{}  { return w.done }
 func (w *fakeWorker) Leaving() <-chan string { return w.leaving }

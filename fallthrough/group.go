@@ -16,6 +16,7 @@ const (
 	DefaultQueueBacklog    = 100
 	DefaultQueueTimeout    = 45 * time.Second
 	DefaultStartupTimeout  = 15 * time.Second
+	DefaultGracefulTimeout = 15 * time.Second
 	DefaultShutdownTimeout = 5 * time.Second
 )
 
@@ -37,9 +38,30 @@ type GroupOptions struct {
 	// StartupTimeout bounds the time from the start of a worker process until
 	// it is ready. Zero means DefaultStartupTimeout.
 	StartupTimeout time.Duration
+	// GracefulTimeout bounds how long a worker process that is replaced may
+	// take to finish the requests that it has. Zero means
+	// DefaultGracefulTimeout.
+	GracefulTimeout time.Duration
 	// ShutdownTimeout bounds the exit handlers of a worker process; then it is
 	// killed. Zero means DefaultShutdownTimeout.
 	ShutdownTimeout time.Duration
+
+	// What a worker process may use before it is replaced. Its successor is
+	// ready before it finishes. Zero means no limit.
+	MaximumRequests int           // requests; each process draws up to a tenth less
+	RestartInterval time.Duration // age
+	CPUTimeLimit    time.Duration // user and system time
+	MemoryLimit     int64         // resident bytes
+
+	// InactivityTimeout ends a worker process that has had no request for so
+	// long, as long as ProcessesMin are left. The next request that needs it
+	// starts one. Zero means that idle ones stay.
+	InactivityTimeout time.Duration
+	ProcessesMin      int
+
+	// Rolling replaces worker processes one at a time on Reload, where memory
+	// does not suffice for old and new ones together.
+	Rolling bool
 
 	// Logger is told of starts and failures. Nil means slog.Default.
 	Logger *slog.Logger
@@ -54,6 +76,7 @@ func (o GroupOptions) withDefaults() (GroupOptions, error) {
 	setDefault(&o.QueueBacklog, DefaultQueueBacklog)
 	setDefault(&o.QueueTimeout, DefaultQueueTimeout)
 	setDefault(&o.StartupTimeout, DefaultStartupTimeout)
+	setDefault(&o.GracefulTimeout, DefaultGracefulTimeout)
 	setDefault(&o.ShutdownTimeout, DefaultShutdownTimeout)
 	if o.Processes < 0 || o.Threads < 0 {
 		return o, fmt.Errorf("fallthru: processes %d, threads %d: want at least 1 of each", o.Processes, o.Threads)
@@ -82,6 +105,11 @@ type group struct {
 	failure  error       // why there is no worker process; nil while there may be one soon
 	failedAt time.Time
 	stopping bool
+	asleep   int // places that are empty until a request needs them
+
+	places    []*keeper
+	reloading sync.Mutex    // one Reload at a time
+	wake      chan struct{} // a request needs an empty place filled
 
 	waiters  sync.Pool     // of *waiter, used again
 	retry    chan struct{} // a request came while there was no worker process
@@ -99,8 +127,18 @@ type member struct {
 	worker  Worker
 	idle    []*slot // threads without a request
 	busy    int
+	born    time.Time
 	leaving bool
 	drained chan struct{} // closed when it is leaving and holds nothing
+
+	limit    int         // requests that it may serve, 0 for any number
+	served   int         // requests that it has taken
+	used     chan string // receives once when it is time for a successor
+	lastUsed time.Time   // when it last became idle; zero while it is busy
+
+	// The limits of age and CPU time count from here; the keeper's.
+	extended             time.Time
+	extendedCPU, lastCPU time.Duration
 }
 
 // slot is one thread of a worker process.
@@ -118,9 +156,14 @@ func newGroup(opts GroupOptions) (*group, error) {
 	g.waiters.New = func() any { return &waiter{turn: make(chan struct{}, 1)} }
 	g.stopped, g.stop = context.WithCancel(context.Background())
 	g.hurried, g.hurry = context.WithCancel(context.Background())
+	g.wake = make(chan struct{}, 1)
 	for range opts.Processes {
-		g.keepers.Add(1)
-		go g.keep()
+		k := &keeper{group: g, replace: make(chan replacement), level: slog.LevelDebug}
+		g.places = append(g.places, k)
+	}
+	g.keepers.Add(len(g.places))
+	for _, k := range g.places {
+		go k.keep()
 	}
 	return g, nil
 }
@@ -149,6 +192,7 @@ func (g *group) acquire() (*slot, error) {
 		g.mu.Unlock()
 		return nil, ErrQueueFull
 	}
+	g.wakeOne()
 	w := g.waiters.Get().(*waiter)
 	w.slot, w.err = nil, nil
 	g.queue.push(w)
@@ -171,7 +215,7 @@ func (g *group) acquire() (*slot, error) {
 func (g *group) leastBusy() *member {
 	var best *member
 	for _, m := range g.members {
-		if len(m.idle) > 0 && (best == nil || m.busy < best.busy) {
+		if len(m.idle) > 0 && !m.full() && (best == nil || m.busy < best.busy) {
 			best = m
 		}
 	}
@@ -182,6 +226,7 @@ func (m *member) take() *slot {
 	s := m.idle[len(m.idle)-1]
 	m.idle = m.idle[:len(m.idle)-1]
 	m.busy++
+	m.count()
 	return s
 }
 
@@ -193,16 +238,19 @@ func (g *group) release(s *slot) {
 	m.busy--
 	m.idle = append(m.idle, s)
 	switch {
-	case m.leaving && m.busy == 0:
-		close(m.drained)
 	case !m.leaving:
 		g.serveQueue(m)
+	case m.busy == 0:
+		close(m.drained)
+	}
+	if m.busy == 0 && g.opts.InactivityTimeout > 0 {
+		m.lastUsed = time.Now()
 	}
 }
 
 // serveQueue gives free threads of m to waiting requests. g.mu must be held.
 func (g *group) serveQueue(m *member) {
-	for len(m.idle) > 0 {
+	for len(m.idle) > 0 && !m.full() {
 		w := g.queue.pop()
 		if w == nil {
 			return
@@ -231,7 +279,11 @@ func (g *group) expireQueue() {
 
 // join lets a worker process take requests.
 func (g *group) join(w Worker) *member {
-	m := &member{worker: w, drained: make(chan struct{})}
+	now := time.Now()
+	m := &member{
+		worker: w, drained: make(chan struct{}), used: make(chan string, 1),
+		born: now, lastUsed: now, extended: now, limit: g.opts.requestLimit(),
+	}
 	for range g.opts.Threads {
 		s := &slot{member: m}
 		s.free = func() { g.release(s) }
@@ -250,6 +302,11 @@ func (g *group) join(w Worker) *member {
 func (g *group) leave(m *member) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.takeOut(m)
+}
+
+// takeOut does the work of leave. g.mu must be held.
+func (g *group) takeOut(m *member) {
 	if m.leaving {
 		return
 	}

@@ -38,7 +38,7 @@ func TestGroupOptions(t *testing.T) {
 			got.Start, got.Logger = nil, nil
 			want := GroupOptions{
 				Processes: 1, Threads: 5, QueueBacklog: 100, QueueTimeout: 45 * time.Second,
-				StartupTimeout: 15 * time.Second, ShutdownTimeout: 5 * time.Second,
+				StartupTimeout: 15 * time.Second, GracefulTimeout: 15 * time.Second, ShutdownTimeout: 5 * time.Second,
 			}
 			if fmt.Sprint(got) != fmt.Sprint(want) {
 				t.Errorf("withDefaults() = %v, want %v", got, want)

@@ -36,57 +36,101 @@ func (b *backoff) pause() time.Duration {
 	return min(d, maxBackoff)
 }
 
-// keep fills one place in the group: it starts a worker process, waits until
-// that ends or asks to be replaced, and starts the next one.
-func (g *group) keep() {
+// keeper fills one place in the group with one worker process after the other.
+type keeper struct {
+	group    *group
+	failures backoff
+	replace  chan replacement // asks for another worker process in this place
+	level    slog.Level       // of the message that one is ready: the banner tells of the first
+}
+
+// replacement asks a keeper to put another worker process into its place.
+type replacement struct {
+	reason string
+	result chan<- error // receives nil when the successor is ready, or why it is not; may be nil
+}
+
+// event is why a keeper stops attending a worker process.
+type event int
+
+const (
+	eventEnded event = iota // the worker process is gone
+	eventReplace
+	eventSleep // nothing to do: the place may be empty
+	eventStop  // the group ends
+)
+
+// keep runs until the group ends.
+func (k *keeper) keep() {
+	g := k.group
 	defer g.keepers.Done()
-	var b backoff
-	for level := slog.LevelDebug; ; level = slog.LevelInfo { // the banner tells of the first one
-		w, err := g.start()
-		if g.stopped.Err() != nil {
-			if w != nil {
-				g.stopWorker(w)
-			}
+	m := k.fill()
+	for m != nil {
+		what, why := k.attend(m)
+		switch what {
+		case eventStop:
+			g.finish(m)
 			return
-		}
-		if err != nil {
-			g.logStartFailure(err)
-			g.fail(startFailure(err))
-			g.sayFirst()
-			b.failures = max(b.failures, 1) // the same would happen at once again
-			if !g.pause(b.pause()) {
+		case eventEnded:
+			g.leave(m)
+			if !k.rest(time.Since(m.born)) {
 				return
 			}
-			continue
-		}
-		born := time.Now()
-		m := g.join(w)
-		g.sayFirst()
-		g.opts.Logger.Log(context.Background(), level, "worker process ready", "worker", w.PID())
-		if !g.attend(m) {
-			return
-		}
-		if time.Since(born) >= shortLife {
-			b.failures = 0
-			continue
-		}
-		d := b.pause()
-		if d > 0 {
-			g.opts.Logger.Error("worker processes end soon after their start", "lived", time.Since(born).Round(time.Millisecond), "next start in", d)
-			g.fail(ErrNoWorker)
-		}
-		if !g.pause(d) {
-			return
+			m = k.fill()
+		case eventReplace:
+			if next := k.succeed(m, why); next != nil {
+				m = next
+			}
+		case eventSleep:
+			k.group.opts.Logger.Info("worker process is stopped: nothing to do", "worker", m.worker.PID(), "inactivity_timeout", g.opts.InactivityTimeout)
+			g.finish(m)
+			if !k.sleep() {
+				return
+			}
+			m = k.fill()
 		}
 	}
 }
 
-// start starts one worker process within the startup timeout.
-func (g *group) start() (Worker, error) {
+// fill starts worker processes until one is ready, and lets it take requests.
+// It returns nil when the group ends.
+func (k *keeper) fill() *member {
+	for {
+		m, err := k.start()
+		if m != nil || k.group.stopped.Err() != nil {
+			return m
+		}
+		k.group.fail(startFailure(err))
+		k.group.sayFirst()
+		k.failures.failures = max(k.failures.failures, 1) // the same would happen at once again
+		if !k.pause(k.failures.pause()) {
+			return nil
+		}
+	}
+}
+
+// start starts one worker process and lets it take requests when it is ready.
+func (k *keeper) start() (*member, error) {
+	g := k.group
 	ctx, cancel := context.WithTimeoutCause(g.stopped, g.opts.StartupTimeout,
 		fmt.Errorf("startup timeout of %v", g.opts.StartupTimeout))
 	defer cancel()
-	return g.opts.Start(ctx)
+	w, err := g.opts.Start(ctx)
+	if g.stopped.Err() != nil {
+		if err == nil {
+			g.stopWorker(w)
+		}
+		return nil, ErrStopping
+	}
+	if err != nil {
+		g.logStartFailure(err)
+		return nil, err
+	}
+	m := g.join(w)
+	g.sayFirst()
+	g.opts.Logger.Log(context.Background(), k.level, "worker process ready", "worker", w.PID())
+	k.level = slog.LevelInfo
+	return m, nil
 }
 
 // logStartFailure logs err with the traceback that it may carry.
@@ -106,36 +150,57 @@ func startFailure(err error) error {
 	return fmt.Errorf("%w: %w", ErrNoWorker, err)
 }
 
-// attend waits until the place of m has to be filled again. It reports false
+// rest waits after a worker process that has lived so long. It reports false
 // when the group ends.
-func (g *group) attend(m *member) bool {
-	select {
-	case <-m.worker.Done():
-		g.leave(m)
-		return true
-	case reason := <-m.worker.Leaving():
-		g.opts.Logger.Info("worker process asks to be replaced", "worker", m.worker.PID(), "reason", reason)
-		g.keepers.Add(1)
-		go g.retire(m)
-		return true
-	case <-g.stopped.Done():
-		g.finish(m)
-		return false
+func (k *keeper) rest(lived time.Duration) bool {
+	if lived >= shortLife {
+		k.failures.failures = 0
+		return k.group.stopped.Err() == nil
 	}
+	d := k.failures.pause()
+	if d > 0 {
+		k.group.opts.Logger.Error("worker processes end soon after their start", "lived", lived.Round(time.Millisecond), "next start in", d)
+		k.group.fail(ErrNoWorker)
+	}
+	return k.pause(d)
 }
 
-// retire ends m while another worker process takes its place.
-func (g *group) retire(m *member) {
-	defer g.keepers.Done()
-	g.finish(m)
+// succeed starts a worker process and, when it is ready, lets m finish. When
+// it does not get ready, m goes on: old code that runs is better than new code
+// that does not. It returns the successor, or nil.
+func (k *keeper) succeed(m *member, why replacement) *member {
+	g := k.group
+	g.opts.Logger.Info("worker process is being replaced", "worker", m.worker.PID(), "reason", why.reason)
+	next, err := k.start()
+	if why.result != nil {
+		why.result <- err
+	}
+	if err != nil {
+		if g.stopped.Err() == nil {
+			g.opts.Logger.Warn("the old worker process goes on", "worker", m.worker.PID())
+			g.extend(m)
+		}
+		return nil
+	}
+	g.keepers.Add(1)
+	go func() {
+		defer g.keepers.Done()
+		g.finish(m)
+	}()
+	return next
 }
 
-// finish lets m answer what it has, unless the group is in a hurry, and ends it.
+// finish lets m answer what it has, for the graceful timeout unless the group
+// is in a hurry, and ends it.
 func (g *group) finish(m *member) {
 	g.leave(m)
+	timer := time.NewTimer(g.opts.GracefulTimeout)
+	defer timer.Stop()
 	select {
 	case <-m.drained:
 	case <-m.worker.Done():
+	case <-timer.C:
+		g.opts.Logger.Warn("worker process is stopped before it has finished", "worker", m.worker.PID(), "graceful_timeout", g.opts.GracefulTimeout)
 	case <-g.hurried.Done():
 	}
 	g.stopWorker(m.worker)
@@ -147,18 +212,46 @@ func (g *group) stopWorker(w Worker) {
 	w.Stop(ctx)
 }
 
-// pause waits for d, or less when a request asks for a worker process. It
-// reports false when the group ends.
-func (g *group) pause(d time.Duration) bool {
+// pause waits for d, or less when a request or a reload asks for a worker
+// process. It reports false when the group ends.
+func (k *keeper) pause(d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return true
-	case <-g.retry:
+	case <-k.group.retry:
 		return true
-	case <-g.stopped.Done():
+	case r := <-k.replace:
+		if r.result != nil {
+			r.result <- errNothingToReplace
+		}
+		return true
+	case <-k.group.stopped.Done():
 		return false
+	}
+}
+
+// errNothingToReplace answers a replacement of a worker process that is not
+// there: one is started anyway.
+var errNothingToReplace = errors.New("fallthru: no worker process to replace; one is being started")
+
+// sleep waits until a request needs a worker process. It reports false when
+// the group ends.
+func (k *keeper) sleep() bool {
+	k.group.asleepBy(1)
+	defer k.group.asleepBy(-1)
+	for {
+		select {
+		case <-k.group.wake:
+			return true
+		case r := <-k.replace:
+			if r.result != nil {
+				r.result <- nil // the next one is a new one
+			}
+		case <-k.group.stopped.Done():
+			return false
+		}
 	}
 }
 

@@ -253,7 +253,7 @@ func TestLeaving(t *testing.T) {
 		synctest.Wait()
 		first := starts.worker(1)
 		first.leaving <- "SIGTERM"
-		time.Sleep(time.Hour)
+		time.Sleep(DefaultGracefulTimeout - 1)
 		for range 10 {
 			ctx := get(t, "/")
 			h.Handle(ctx)

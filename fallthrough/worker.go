@@ -21,6 +21,8 @@ type Worker interface {
 	Done() <-chan struct{}
 	// Leaving receives a reason when the worker process asks to be replaced.
 	Leaving() <-chan string
+	// Usage returns what the worker process has used so far.
+	Usage() (Usage, error)
 	// Stop lets the worker process run its exit handlers and waits for its
 	// end. When ctx ends first it is killed.
 	Stop(ctx context.Context)

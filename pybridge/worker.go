@@ -143,6 +143,10 @@ func (w *Worker) Stop(ctx context.Context) {
 	}
 }
 
+// Usage returns the CPU time, user and system, that the process has used since
+// its start, and its resident bytes.
+func (w *Worker) Usage() (cpu time.Duration, memory int64, err error) { return w.process.usage() }
+
 // Kill ends the worker process at once, with SIGKILL. It does not wait.
 func (w *Worker) Kill() { w.process.kill() }
 

@@ -128,6 +128,12 @@ func lastLine(text string) string {
 	return text[strings.LastIndexByte(text, '\n')+1:]
 }
 
+// Usage implements fallthru.Worker.
+func (w pythonWorker) Usage() (fallthru.Usage, error) {
+	cpu, memory, err := w.Worker.Usage()
+	return fallthru.Usage{CPU: cpu, Memory: memory}, err
+}
+
 var pythonRequests = sync.Pool{New: func() any { return new(pybridge.Request) }}
 
 // Serve implements fallthru.Worker.
