@@ -63,6 +63,11 @@ func explainParseError(err error, args []string, app *kong.Application) error {
 	}
 	if rest, ok := strings.CutPrefix(text, "unexpected argument "); ok {
 		word, _, _ := strings.Cut(rest, ", did you mean")
+		for _, arg := range args {
+			if hint, ok := foreignCommands[arg]; ok {
+				return usagef(hint, "unknown command %s", arg)
+			}
+		}
 		return usagef("options such as --access-log take no value; quote a value that holds spaces",
 			"unexpected word %q behind the entry point", word)
 	}
@@ -153,6 +158,17 @@ var foreignOptions = map[string]string{
 	"--max-clients":     "connections are not limited; see --queue-backlog for requests that wait",
 	"--daemon-backlog":  "the option is --queue-backlog",
 	"-v":                "the option is --version", "-V": "the option is --version",
+}
+
+// foreignCommands answers first words that other programs have there.
+var foreignCommands = map[string]string{
+	"help":         "the option is --help",
+	"version":      "the option is --version",
+	"serve":        "serving needs no word: overlay --document-root DIR, or overlay hello.wsgi",
+	"run":          "serving needs no word: overlay hello.wsgi",
+	"runserver":    "serving needs no word: overlay --application-type module mysite.wsgi",
+	"runmodwsgi":   "serving needs no word: overlay --application-type module mysite.wsgi",
+	"setup-server": "nothing has to be generated: overlay hello.wsgi serves",
 }
 
 // oneOf reports a value that is none of want, with the nearest of them as hint.

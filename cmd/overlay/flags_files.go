@@ -106,6 +106,9 @@ func (k *checker) missingScriptHint(name string) string {
 	if _, err := strconv.Atoi(name); err == nil {
 		return "for the port: --port " + name
 	}
+	if hint, ok := foreignCommands[name]; ok {
+		return hint
+	}
 	if strings.ContainsAny(name, "~$") {
 		return shellHint(name)
 	}
