@@ -2,6 +2,7 @@ package static
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -14,9 +15,26 @@ type Handler struct {
 	trees   []*tree // aliases, longest prefix first, then the document root
 	hider   *hider
 	types   *mediaTypes
-	started time.Time
+	started time.Time // zero of the handler's clock
+
+	table       *table
+	store       *store
+	nothing     *entry // what look answers for a miss that is not remembered
+	encoders    encoders
+	revalidate  int64        // nanoseconds
+	encodeMax   int64        // bytes of the largest file that is coded on the fly
+	maxOpen     int64        // descriptors kept open
+	openFiles   atomic.Int64 // of maxOpen
+	youngAge    int64        // nanoseconds, see defaultYoungAge
+	freshNumber atomic.Uint64
+
+	jobs    chan job
+	stop    chan struct{}
+	running sync.WaitGroup // the goroutines that end with stop
+
 	scratch sync.Pool // of *scratch
 	bodies  sync.Pool // of *fileBody
+	blocks  sync.Pool // of *memoryBody
 }
 
 // refreshInterval is how often at most a tree looks whether its directory was
@@ -29,21 +47,50 @@ func New(o Options) (*Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Handler{opts: o, types: newMediaTypes(), started: time.Now()}
+	h := &Handler{opts: o, types: newMediaTypes(), started: time.Now(), nothing: new(entry),
+		revalidate: int64(o.CacheRevalidate), encodeMax: min(encodeMax, o.CacheSize/16), maxOpen: maxOpenFiles(), youngAge: defaultYoungAge,
+		jobs: make(chan job, jobs), stop: make(chan struct{})}
 	if h.hider, err = newHider(o.Hide, o.HideSource); err != nil {
 		return nil, err
 	}
 	if h.trees, err = h.opts.openTrees(); err != nil {
 		return nil, err
 	}
+	for i, t := range h.trees {
+		t.index = i
+	}
+	h.table = newTable(o.CacheEntries, h.drop)
+	h.store = newStore(h, "", o.CacheSize)
 	h.scratch.New = func() any { return &scratch{name: make([]byte, 0, 256)} }
 	h.bodies.New = func() any { return new(fileBody) }
+	h.blocks.New = func() any { return new(memoryBody) }
+	h.running.Add(2)
+	go h.improver()
+	go h.sweeper()
 	return h, nil
+}
+
+// sweeper closes idle descriptors until Close.
+func (h *Handler) sweeper() {
+	defer h.running.Done()
+	tick := time.NewTicker(sweepInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-h.stop:
+			return
+		case <-tick.C:
+			h.sweep()
+		}
+	}
 }
 
 // Close gives back the directories and files that h holds. No request may be under
 // way, and none may follow.
 func (h *Handler) Close() error {
+	close(h.stop)
+	h.running.Wait()
+	h.table.each(h.drop)
 	for _, t := range h.trees {
 		t.close()
 	}
@@ -80,26 +127,37 @@ func (h *Handler) get(ctx *fasthttp.RequestCtx, t *Target) {
 		return
 	}
 	now := h.now(ctx)
-	for _, tree := range h.trees {
-		tree.refresh(int64(now.Sub(h.started)), refreshInterval)
+	for try := 0; ; try++ {
+		e, err := h.find(t.Path, now)
+		if err == nil {
+			err = h.answer(ctx, t, e, now)
+		}
+		switch {
+		case err == nil:
+			return
+		case gone(err) && try < 3:
+			// Replaced or removed between the look-up and the reading.
+			h.forget(e)
+		default:
+			h.trouble(ctx, t, err)
+			return
+		}
 	}
-	s := h.scratch.Get().(*scratch)
-	defer h.scratch.Put(s)
-	f, err := h.lookup(s, t.Path)
-	if err != nil {
-		h.trouble(ctx, t, err)
-		return
-	}
-	switch f.outcome {
+}
+
+// answer does what an entry says. With an error nothing of the response is set yet.
+func (h *Handler) answer(ctx *fasthttp.RequestCtx, t *Target, e *entry, now time.Time) error {
+	switch e.outcome {
 	case outcomeFile:
-		h.serveFile(ctx, t, s, f, now)
+		return h.serveFile(ctx, e, now)
 	case outcomeRedirect:
 		h.redirect(ctx, t)
 	case outcomeDirectory:
-		h.list(ctx, t, f)
+		return h.list(ctx, t, e)
 	default:
 		h.decline(ctx)
 	}
+	return nil
 }
 
 // decline passes the request on.

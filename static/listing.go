@@ -20,17 +20,15 @@ type listed struct{ Name, Href string }
 
 // list answers with a page that names what is in the directory f, and can be asked
 // for: nothing hidden, private, or leading out of the document root.
-func (h *Handler) list(ctx *fasthttp.RequestCtx, t *Target, f found) {
+func (h *Handler) list(ctx *fasthttp.RequestCtx, t *Target, f *entry) error {
 	dir, _, err := f.tree.open(f.name)
 	if err != nil {
-		h.decline(ctx)
-		return
+		return err
 	}
 	defer dir.release()
 	names, err := dir.readDir(maxListed)
 	if err != nil {
-		h.trouble(ctx, t, err)
-		return
+		return err
 	}
 	page := struct {
 		Path    string
@@ -48,4 +46,5 @@ func (h *Handler) list(ctx *fasthttp.RequestCtx, t *Target, f found) {
 	if err := listingPage.Execute(ctx, page); err != nil {
 		h.opts.Logger.Error("static: write listing", "error", err)
 	}
+	return nil
 }

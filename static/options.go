@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/valyala/fasthttp"
 )
@@ -49,6 +50,23 @@ type Options struct {
 	// FollowInside. The targets of Root and Aliases themselves are always followed.
 	FollowSymlinks FollowSymlinks
 
+	// NoCompression turns off coding on the fly, and NoPrecompressed the use of
+	// siblings such as app.js.br, app.js.zst and app.js.gz.
+	NoCompression, NoPrecompressed bool
+
+	// CacheSize bounds the bytes of files and coded forms that are kept in memory.
+	// Zero means DefaultCacheSize, a negative value none.
+	CacheSize int64
+
+	// CacheRevalidate is how long what was found for a path is believed before the
+	// file system is asked again. Zero means DefaultCacheRevalidate, a negative value
+	// asks at every request.
+	CacheRevalidate time.Duration
+
+	// CacheEntries bounds the paths that are remembered, those of misses too. Zero
+	// means DefaultCacheEntries; the least is 64.
+	CacheEntries int
+
 	// Next gets every declined request: no file, or a method that is not for files.
 	// Nil means that there is no application: 404, or 405 with Allow.
 	Next fasthttp.RequestHandler
@@ -57,6 +75,13 @@ type Options struct {
 	// with the file system. Nil means slog.Default().
 	Logger *slog.Logger
 }
+
+// Defaults of Options.
+const (
+	DefaultCacheSize       = 256 << 20
+	DefaultCacheRevalidate = time.Second
+	DefaultCacheEntries    = 32 << 10
+)
 
 // Alias serves Target, a file or a directory, below the URL path Path. A trailing
 // slash of Path makes no difference.
@@ -77,6 +102,24 @@ func (o Options) withDefaults() (Options, error) {
 	case FollowInside, FollowNever, FollowAny:
 	default:
 		return o, fmt.Errorf("follow symlinks: got %v, want never, inside or any", o.FollowSymlinks)
+	}
+	switch {
+	case o.CacheSize == 0:
+		o.CacheSize = DefaultCacheSize
+	case o.CacheSize < 0:
+		o.CacheSize = 0
+	}
+	switch {
+	case o.CacheRevalidate == 0:
+		o.CacheRevalidate = DefaultCacheRevalidate
+	case o.CacheRevalidate < 0:
+		o.CacheRevalidate = 0
+	}
+	switch {
+	case o.CacheEntries == 0:
+		o.CacheEntries = DefaultCacheEntries
+	case o.CacheEntries < tableShards:
+		return o, fmt.Errorf("cache entries: got %d, want at least %d", o.CacheEntries, tableShards)
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()

@@ -16,11 +16,16 @@ func (h *Handler) status(ctx *fasthttp.RequestCtx, code int) {
 	}
 	ctx.Response.Header.SetContentType("text/plain; charset=utf-8")
 	ctx.Response.Header.SetCanonical(nameNosniff, valueNosniff)
-	b := strconv.AppendInt(make([]byte, 0, 64), int64(code), 10)
-	b = append(b, ' ')
-	b = append(b, fasthttp.StatusMessage(code)...)
-	ctx.Response.SetBodyRaw(append(b, '\n'))
+	ctx.Response.SetBodyRaw(statusLines[code])
 }
+
+// statusLines are the bodies of answers without a file: "404 Not Found\n".
+var statusLines = func() (lines [600][]byte) {
+	for code := 300; code < len(lines); code++ {
+		lines[code] = []byte(strconv.Itoa(code) + " " + fasthttp.StatusMessage(code) + "\n")
+	}
+	return lines
+}()
 
 // leaveBody is called for every request that is answered here. A body that came with
 // it is not read: the connection is closed after the answer instead, since what
@@ -40,5 +45,8 @@ var (
 	nameAcceptRanges = []byte("Accept-Ranges")
 	valueBytes       = []byte("bytes")
 	nameContentRange = []byte("Content-Range")
-	nameContentType  = []byte("Content-Type")
+	nameCacheControl = []byte("Cache-Control")
+	nameVary         = []byte("Vary")
+
+	valueAcceptEncoding = []byte("Accept-Encoding")
 )

@@ -32,9 +32,8 @@ type fileBody struct {
 	out     sender
 }
 
-// newFileBody returns a body that holds the file until it is closed.
+// newFileBody returns a body that releases the file when it is closed.
 func (h *Handler) newFileBody(ctx *fasthttp.RequestCtx, f *file, v version, part byteRange) *fileBody {
-	f.acquire() // cannot fail: the caller holds it
 	b := h.bodies.Get().(*fileBody)
 	b.h, b.file, b.version, b.conn, b.off, b.left = h, f, v, ctx.Conn(), part.start, part.length
 	return b
@@ -137,4 +136,71 @@ func readExactly(f *file, v version, p []byte, off int64) error {
 		done += n
 	}
 	return unchanged(f, v)
+}
+
+// maxBuffered is the size of a body that fits fasthttp's write buffer together with
+// its header, so that fasthttp itself sends both in one write.
+const maxBuffered = 3 << 10
+
+// setBytes makes b the body. b is only read, and held until the response is written.
+func (h *Handler) setBytes(ctx *fasthttp.RequestCtx, b []byte) {
+	if len(b) <= maxBuffered {
+		ctx.Response.SetBodyRaw(b)
+		return
+	}
+	m := h.blocks.Get().(*memoryBody)
+	m.h, m.resp, m.conn, m.b = h, &ctx.Response, ctx.Conn(), b
+	ctx.Response.SetBodyStream(m, len(b))
+}
+
+// memoryBody sends header and body in one system call. fasthttp would copy what fits
+// into its buffer, and send the rest in a second call.
+type memoryBody struct {
+	h     *Handler
+	resp  *fasthttp.Response
+	conn  net.Conn
+	b     []byte
+	parts [2][]byte
+	vec   net.Buffers
+}
+
+// Close is called by fasthttp when the response is written or given up.
+func (m *memoryBody) Close() error {
+	if m.h == nil {
+		return nil
+	}
+	h := m.h
+	*m = memoryBody{}
+	h.blocks.Put(m)
+	return nil
+}
+
+// Read serves whoever does not know WriteTo.
+func (m *memoryBody) Read(p []byte) (int, error) {
+	n := copy(p, m.b)
+	if m.b = m.b[n:]; n == 0 && len(p) > 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// WriteTo sends the body. w is fasthttp's writer, whose buffer holds the header.
+func (m *memoryBody) WriteTo(w io.Writer) (int64, error) {
+	bw, ok := w.(*bufio.Writer)
+	if !ok || len(m.b) <= bw.Available() {
+		n, err := w.Write(m.b)
+		return int64(n), err
+	}
+	tcp, ok := m.conn.(*net.TCPConn)
+	// The header that is in the buffer is written again, elsewhere. Were there more
+	// in the buffer, the answer to an earlier request of a pipeline, it would be lost.
+	if header := m.resp.Header.Header(); ok && len(header) == bw.Buffered() {
+		bw.Reset(tcp)
+		m.parts = [2][]byte{header, m.b}
+		m.vec = m.parts[:]
+		n, err := m.vec.WriteTo(tcp)
+		return max(0, n-int64(len(header))), err
+	}
+	n, err := w.Write(m.b)
+	return int64(n), err
 }

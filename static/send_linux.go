@@ -80,3 +80,13 @@ func (b *fileBody) sendfile(w *bufio.Writer, tcp *net.TCPConn) (sent int64, err 
 	}
 	return sent, nil
 }
+
+// maxOpenFiles is how many descriptors may be kept open for large files: a quarter of
+// what the process may have.
+func maxOpenFiles() int64 {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return 64
+	}
+	return int64(min(limit.Cur/4, 1024))
+}

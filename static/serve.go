@@ -1,96 +1,136 @@
 package static
 
 import (
-	"errors"
+	"fmt"
 	"time"
 
 	"github.com/valyala/fasthttp"
 )
 
-// memoryLimit is the size up to which a file is read into memory and sent with its
+// memoryLimit is the size up to which a file is kept in memory and sent with its
 // header in one write; larger ones go by sendfile.
 const memoryLimit = 64 << 10
 
-// serveFile answers with the file f: validators, preconditions, range, body.
-func (h *Handler) serveFile(ctx *fasthttp.RequestCtx, t *Target, s *scratch, f found, now time.Time) {
-	file, v, err := f.tree.open(s.room())
-	if err != nil || v.kind != kindRegular || (v != f.version && h.private(v)) {
-		// Removed or replaced since the look-up.
-		if err == nil {
-			file.release()
-		}
-		if err == nil || errors.Is(err, errAbsent) {
-			h.decline(ctx)
-			return
-		}
-		h.trouble(ctx, t, err)
-		return
+// serveFile answers with the file of e: form, preconditions, range, body. With an
+// error nothing of the response is set yet.
+func (h *Handler) serveFile(ctx *fasthttp.RequestCtx, e *entry, now time.Time) error {
+	request := &ctx.Request.Header
+	f := h.choose(request, e)
+	if f == nil {
+		h.vary(ctx, e)
+		h.status(ctx, fasthttp.StatusNotAcceptable)
+		return nil
 	}
-	defer file.release()
-
-	h.leaveBody(ctx)
-	val := validators{etag: appendETag(make([]byte, 0, 48), v, ""), modified: v.lastModified(now)}
-	val.field = val.modified.AppendFormat(make([]byte, 0, len(httpDate)), httpDate)
-	header := &ctx.Response.Header
-	header.SetCanonical(nameETag, val.etag)
-	header.SetCanonical(nameLastModified, val.field)
-
-	switch verdict, tag := val.evaluate(&ctx.Request.Header); verdict {
+	val := validators{etag: f.etag, also: f.also, modified: e.modified, field: e.modField, coded: f.coding != codingIdentity}
+	switch verdict, tag := val.evaluate(request); verdict {
 	case verdictFailed:
+		h.vary(ctx, e)
 		h.status(ctx, fasthttp.StatusPreconditionFailed)
-		return
+		return nil
 	case verdictNotModified:
-		header.SetCanonical(nameETag, tag)
+		h.fields(ctx, e, tag)
 		h.status(ctx, fasthttp.StatusNotModified)
-		return
+		return nil
 	}
-	header.SetCanonical(nameAcceptRanges, valueBytes)
-	header.SetCanonical(nameContentType, h.types.of(string(f.name)))
-	header.SetCanonical(nameNosniff, valueNosniff)
-
-	part := byteRange{0, v.size}
-	if value := ctx.Request.Header.Peek("Range"); value != nil && ctx.IsGet() &&
-		val.rangeHolds(ctx.Request.Header.Peek("If-Range"), now) {
+	part, partial := byteRange{0, f.size}, false
+	if value := request.Peek("Range"); value != nil && ctx.IsGet() && val.rangeHolds(request.Peek("If-Range"), now) {
 		var one [1]byteRange
-		ranges, result := parseRange(one[:0], value, v.size)
-		switch {
+		switch ranges, result := parseRange(one[:0], value, f.size); {
 		case result == rangeUnsatisfiable:
-			h.unsatisfiable(ctx, v.size)
-			return
+			h.vary(ctx, e)
+			h.unsatisfiable(ctx, f.size)
+			return nil
 		case result == rangeSatisfiable && len(ranges) == 1:
-			part = ranges[0]
-			ctx.SetStatusCode(fasthttp.StatusPartialContent)
-			header.SetCanonical(nameContentRange, part.appendContentRange(make([]byte, 0, 64), v.size))
+			part, partial = ranges[0], true
 		}
 	}
-	h.send(ctx, file, v, part)
+	if err := h.body(ctx, e, f, part); err != nil {
+		return err
+	}
+	h.leaveBody(ctx)
+	h.fields(ctx, e, f.etag)
+	header := &ctx.Response.Header
+	header.SetCanonical(nameAcceptRanges, valueBytes)
+	header.SetContentTypeBytes(e.contentType)
+	header.SetCanonical(nameNosniff, valueNosniff)
+	if f.coding != codingIdentity {
+		header.SetContentEncodingBytes(codingNames[f.coding])
+	}
+	if partial {
+		ctx.SetStatusCode(fasthttp.StatusPartialContent)
+		header.SetCanonical(nameContentRange, part.appendContentRange(make([]byte, 0, 64), f.size))
+	}
+	return nil
+}
+
+// fields sets what 200, 206 and 304 have in common (RFC 9110 section 15.4.5).
+func (h *Handler) fields(ctx *fasthttp.RequestCtx, e *entry, tag []byte) {
+	header := &ctx.Response.Header
+	header.SetCanonical(nameETag, tag)
+	header.SetCanonical(nameLastModified, e.modField)
+	if e.cacheValue != nil {
+		header.SetCanonical(nameCacheControl, e.cacheValue)
+	}
+	h.vary(ctx, e)
+}
+
+// vary tells caches that another Accept-Encoding may get another answer: on every
+// form, the plain one too (RFC 9110 section 12.5.5).
+func (h *Handler) vary(ctx *fasthttp.RequestCtx, e *entry) {
+	if e.vary {
+		ctx.Response.Header.SetCanonical(nameVary, valueAcceptEncoding)
+	}
 }
 
 // unsatisfiable answers 416 and tells the size, so that the client can ask again.
 func (h *Handler) unsatisfiable(ctx *fasthttp.RequestCtx, size int64) {
-	ctx.Response.Header.Del("Accept-Ranges")
 	h.status(ctx, fasthttp.StatusRequestedRangeNotSatisfiable)
 	value := appendUnsatisfied(make([]byte, 0, 32), size)
 	ctx.Response.Header.SetCanonical(nameContentRange, value)
 }
 
-// send puts the part of the file into the response.
-func (h *Handler) send(ctx *fasthttp.RequestCtx, f *file, v version, part byteRange) {
-	if part.length > memoryLimit {
-		ctx.Response.SetBodyStream(h.newFileBody(ctx, f, v, part), int(part.length))
-		return
-	}
+// body puts the part of the form into the response.
+func (h *Handler) body(ctx *fasthttp.RequestCtx, e *entry, f *form, part byteRange) error {
 	if ctx.IsHead() {
 		ctx.Response.SkipBody = true
 		ctx.Response.Header.SetContentLength(int(part.length))
-		return
+		return nil
 	}
-	b := make([]byte, part.length)
-	if err := readExactly(f, v, b, part.start); err != nil {
-		h.opts.Logger.Warn("static: read file", "error", err)
-		ctx.Response.Reset()
-		h.status(ctx, fasthttp.StatusInternalServerError)
-		return
+	if !f.encoded && f.size > memoryLimit {
+		file, err := h.open(e, f)
+		if err != nil {
+			return err
+		}
+		ctx.Response.SetBodyStream(h.newFileBody(ctx, file, f.version, part), int(part.length))
+		return nil
 	}
-	ctx.Response.SetBodyRaw(b)
+	b, err := h.bytes(e, f)
+	if err != nil {
+		return err
+	}
+	h.setBytes(ctx, b[part.start:part.start+part.length])
+	return nil
+}
+
+// bytes returns the body of a form that is kept in memory.
+func (h *Handler) bytes(e *entry, f *form) ([]byte, error) {
+	if blob := f.bytes.Load(); blob != nil {
+		if b := blob.get(); b != nil {
+			return b, nil
+		}
+	}
+	if f.size == 0 {
+		return nil, nil
+	}
+	b, err := h.store.get(h.key(e, f))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(b)) != f.size {
+		// An encoder that does not repeat itself would serve a body that its tag and
+		// length do not fit.
+		return nil, fmt.Errorf("coded form made again: got %d bytes, want %d", len(b), f.size)
+	}
+	f.bytes.Store(newBlob(b))
+	return b, nil
 }

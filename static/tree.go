@@ -68,6 +68,7 @@ type tree struct {
 	file   string // not "" when one file of dir is the whole tree (an alias of a file)
 	prefix string // URL path of an alias, without trailing slash; "" for the document root
 	follow FollowSymlinks
+	index  int // in Handler.trees
 
 	current atomic.Pointer[opened]
 	checked atomic.Int64 // when dir was last compared with current: nanoseconds on the handler's clock
