@@ -1,7 +1,6 @@
 package pybridge
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -117,16 +116,21 @@ func Inspect(ctx context.Context, path string) (Interpreter, error) {
 gil = getattr(sys, "_is_gil_enabled", lambda: True)()
 sys.stdout.write("\0".join([platform.python_implementation(), "%d.%d.%d" % sys.version_info[:3],
     sys.executable or "", sys.prefix, "gil" if gil else "free-threaded"]))`
-	var stdout, stderr bytes.Buffer
+	var stdout, stderr answer
 	cmd := exec.CommandContext(ctx, path, "-c", question)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	// What a shim has started may keep its output open after the shim is killed.
+	cmd.WaitDelay = 100 * time.Millisecond
 	if err := cmd.Run(); err != nil {
-		if text := firstLine(stderr.String()); text != "" {
+		if ctx.Err() != nil {
+			err = fmt.Errorf("it does not answer: %w", context.Cause(ctx))
+		}
+		if text := firstLine(stderr.text.String()); text != "" {
 			return Interpreter{}, fmt.Errorf("run %s: %w: %s", path, err, text)
 		}
 		return Interpreter{}, fmt.Errorf("run %s: %w", path, err)
 	}
-	interpreter, err := parseInterpreter(path, stdout.String())
+	interpreter, err := parseInterpreter(path, stdout.text.String())
 	if err != nil {
 		return Interpreter{}, err
 	}
@@ -135,6 +139,20 @@ sys.stdout.write("\0".join([platform.python_implementation(), "%d.%d.%d" % sys.v
 		interpreter.Path = interpreter.Executable
 	}
 	return interpreter, checkVersion(interpreter)
+}
+
+// maxAnswer is far more than an interpreter has to say of itself.
+const maxAnswer = 64 << 10
+
+// answer keeps what a program prints. A program that prints more than maxAnswer
+// gets an error, and so a broken pipe: it is no Python.
+type answer struct{ text strings.Builder }
+
+func (a *answer) Write(p []byte) (int, error) {
+	if a.text.Len()+len(p) > maxAnswer {
+		return 0, fmt.Errorf("it prints more than %d bytes", maxAnswer)
+	}
+	return a.text.Write(p)
 }
 
 func parseInterpreter(path, answer string) (Interpreter, error) {
