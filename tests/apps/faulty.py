@@ -1,8 +1,8 @@
 """A WSGI application that does one wrong thing per view; the server must not join in.
 
 What a client may see is said with each view: a plain 500 while nothing was
-sent, a response that is visibly cut short after that, and never a word of the
-traceback. Everything not listed answers 200 with the process id.
+sent, a response that is visibly cut short after that ("500 or cut" where it
+depends on how much the server holds back), and never a word of the traceback. Everything not listed answers 200 with the process id.
 """
 
 import os
@@ -24,12 +24,24 @@ def raises_started(environ, start_response):
 
 
 def raises_in_body(environ, start_response):
-    """/raise-in-body: after a first part of the body. Cut short, not complete."""
+    """/raise-in-body: after a first part of the body. 500 or cut."""
     start_response("200 OK", TEXT)
 
     def produce():
-        yield b"x" * 100000
+        yield b"x" * 100
         raise ValueError("secret of raise-in-body")
+
+    return produce()
+
+
+def raises_late(environ, start_response):
+    """/raise-late: after so much body that no server holds it back. Cut short."""
+    start_response("200 OK", TEXT)
+
+    def produce():
+        for _ in range(400):
+            yield b"x" * 10000
+        raise ValueError("secret of raise-late")
 
     return produce()
 
@@ -52,7 +64,8 @@ def exc_info_late(environ, start_response):
     """/exc-info-late: start_response with exc_info after bytes were sent raises that
     exception again (PEP 3333, Error Handling). Cut short."""
     write = start_response("200 OK", TEXT)
-    write(b"x" * 100000)
+    for _ in range(400):
+        write(b"x" * 10000)
     try:
         raise ValueError("secret of exc-info-late")
     except ValueError:
@@ -61,13 +74,19 @@ def exc_info_late(environ, start_response):
 
 
 def too_short(environ, start_response):
-    """/too-short: 10 of 100 bytes. Cut short."""
+    """/too-short: 10 of 100 bytes. 500 or cut."""
     start_response("200 OK", TEXT + [("Content-Length", "100")])
     return [b"0123456789"]
 
 
+def too_short_late(environ, start_response):
+    """/too-short-late: the last byte of 4000000 is missing. Cut short."""
+    start_response("200 OK", TEXT + [("Content-Length", "4000000")])
+    return iter([b"x" * 1999999, b"x" * 2000000])
+
+
 def too_long(environ, start_response):
-    """/too-long: 100 bytes where 10 were announced. The first 10, or a 500; never more."""
+    """/too-long: 100 bytes where 10 were announced. The first 10, never more."""
     start_response("200 OK", TEXT + [("Content-Length", "10")])
     return [b"0123456789" * 10]
 
@@ -143,9 +162,11 @@ VIEWS = {
     "/raise": raises,
     "/raise-started": raises_started,
     "/raise-in-body": raises_in_body,
+    "/raise-late": raises_late,
     "/raise-in-close": raises_in_close,
     "/exc-info-late": exc_info_late,
     "/too-short": too_short,
+    "/too-short-late": too_short_late,
     "/too-long": too_long,
     "/never-starts": never_starts,
     "/starts-twice": starts_twice,

@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"overlay/tests/e2e/program"
 )
@@ -40,7 +41,7 @@ func TestDjango(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b := &browser{t: t, base: s.URL, client: &http.Client{Jar: jar}}
+		b := &browser{t: t, base: s.URL, client: &http.Client{Jar: jar, Timeout: time.Minute}}
 
 		// With DEBUG off, Django has no URL for /static/: a 200 comes from the document root.
 		for _, name := range []string{"static/admin/css/base.css", "static/admin/js/vendor/jquery/jquery.js", "static/notes/style.css"} {

@@ -4,6 +4,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -37,8 +39,8 @@ func TestErrorsAtStart(t *testing.T) {
 	// A Python that says it is older than it is, however it is asked by -c.
 	old := script("python-old", "#!/bin/sh\nexec '"+python.file+`' -c '
 import sys
-sys.version_info = (3, 8, 18, "final", 0)
-exec(sys.argv[sys.argv.index("-c", 1) + 1])' "$@"`+"\n", 0o755)
+sys.version_info, sys.executable = (3, 8, 18, "final", 0), sys.argv[1]
+exec(sys.argv[sys.argv.index("-c", 1) + 1])' "$0" "$@"`+"\n", 0o755)
 	failing := script("python-failing", "#!/bin/sh\necho 'cannot open shared object file' >&2\nexit 127\n", 0o755)
 	noPython := script("python-other", "#!/bin/sh\necho hello\n", 0o755)
 	notExecutable := script("python-plain", "#!/bin/sh\n", 0o644)
@@ -52,7 +54,7 @@ exec(sys.argv[sys.argv.index("-c", 1) + 1])' "$@"`+"\n", 0o755)
 	}{
 		{"taken port", []string{"--port", port, "--document-root", dir}, []string{port, "in use"}, true},
 		{"missing document root", []string{"--port", "0", "--document-root", dir + "/nowhere"}, []string{dir + "/nowhere", "no such file"}, false},
-		{"document root is a file", []string{"--port", "0", "--document-root", hello}, []string{hello, "director"}, false},
+		{"document root is a file", []string{"--port", "0", "--document-root", hello}, []string{hello, "not a folder"}, false},
 		{"missing script", []string{"--port", "0", dir + "/nowhere.wsgi"}, []string{dir + "/nowhere.wsgi", "no such file"}, false},
 		{"missing interpreter", []string{"--port", "0", "--python", dir + "/nowhere", hello}, []string{dir + "/nowhere"}, true},
 		{"interpreter that is not executable", []string{"--port", "0", "--python", notExecutable, hello}, []string{notExecutable, "executable"}, true},
@@ -159,35 +161,40 @@ func TestFaultyApplication(t *testing.T) {
 		s := overlay.Start(t, program.Config{Args: []string{"--python", python.file, app("faulty.py")}})
 		for _, row := range []struct {
 			target string
-			fate   load.Fate
-			status int
+			want   []string // one of these: a status of a complete response, or cut
 			log    string
 		}{
-			{"/raise", load.Answered, 500, "ValueError: secret of raise\n"},
-			{"/raise-started", load.Answered, 500, "ValueError: secret of raise-started\n"},
-			{"/raise-in-body", load.Cut, 200, "ValueError: secret of raise-in-body\n"},
-			{"/raise-in-close", load.Answered, 200, "ValueError: secret of raise-in-close\n"},
-			{"/exc-info-late", load.Cut, 200, "ValueError: secret of exc-info-late\n"},
-			{"/too-short", load.Cut, 200, "Content-Length"},
-			{"/too-long", load.Answered, 200, "Content-Length"},
-			{"/never-starts", load.Answered, 500, "start_response"},
-			{"/starts-twice", load.Answered, 500, "start_response"},
-			{"/split", load.Answered, 500, "X-Value"},
-			{"/hop-by-hop", load.Answered, 500, "Transfer-Encoding"},
-			{"/bad-status", load.Answered, 500, "status"},
-			{"/text-body", load.Answered, 500, "str"},
-			{"/none", load.Answered, 500, "NoneType"},
-			{"/exit", load.Answered, 500, "SystemExit"},
-			{"/die", load.Answered, 502, ""},
-			{"/kill", load.Answered, 502, ""},
-			{"/die-in-body", load.Cut, 200, ""},
+			{"/raise", []string{"500"}, "ValueError: secret of raise\n"},
+			{"/raise-started", []string{"500"}, "ValueError: secret of raise-started"},
+			{"/raise-in-body", []string{"500", "cut"}, "ValueError: secret of raise-in-body"},
+			{"/raise-late", []string{"cut"}, "ValueError: secret of raise-late"},
+			{"/raise-in-close", []string{"200"}, "ValueError: secret of raise-in-close"},
+			{"/exc-info-late", []string{"cut"}, "ValueError: secret of exc-info-late"},
+			{"/too-short", []string{"500", "cut"}, "Content-Length says 100"},
+			{"/too-short-late", []string{"cut"}, "Content-Length says 4000000"},
+			{"/too-long", []string{"200"}, "Content-Length says 10:"},
+			{"/never-starts", []string{"500"}, "start_response"},
+			{"/starts-twice", []string{"500"}, "start_response called a second time"},
+			{"/split", []string{"500"}, "X-Value"},
+			{"/hop-by-hop", []string{"500"}, "Transfer-Encoding"},
+			{"/bad-status", []string{"500"}, "GET /bad-status"},
+			{"/text-body", []string{"500"}, "GET /text-body"},
+			{"/none", []string{"500"}, "NoneType"},
+			{"/exit", []string{"500"}, "SystemExit"},
+			{"/die", []string{"502"}, "GET /die"},
+			{"/kill", []string{"502"}, "GET /kill"},
+			{"/die-in-body", []string{"cut"}, "GET /die-in-body"},
 		} {
 			t.Run(row.target, func(t *testing.T) {
 				client := load.Client{Addr: s.Addr}
 				defer client.Close()
 				o := client.Get(row.target)
-				if o.Fate != row.fate || o.Status != row.status {
-					t.Errorf("got %v, status %d, want %v, %d; body %.100q", o.Fate, o.Status, row.fate, row.status, o.Body)
+				got := o.Fate.String()
+				if o.Fate == load.Answered {
+					got = strconv.Itoa(o.Status)
+				}
+				if !slices.Contains(row.want, got) {
+					t.Errorf("got %s (status %d), want one of %q; body %.100q", got, o.Status, row.want, o.Body)
 				}
 				if row.target == "/too-long" && string(o.Body) != "0123456789" {
 					t.Errorf("got body %q, want the ten bytes that were announced", o.Body)

@@ -113,9 +113,10 @@ func TestSecondSignalStopsAtOnce(t *testing.T) {
 
 	s.Signal(syscall.SIGTERM)
 	// It stops taking connections first; then it waits.
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	deadline := time.Now().Add(20 * time.Second)
+	for n := 2; ; n++ {
 		client := load.Client{Addr: s.Addr}
-		o := client.Do("GET", workTarget(2, 0), "Connection: close\r\n", nil)
+		o := client.Do("GET", workTarget(n, 0), "Connection: close\r\n", nil)
 		client.Close()
 		if o.Fate == load.Refused {
 			break
