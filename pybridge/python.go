@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -122,7 +123,10 @@ sys.stdout.write("\0".join([platform.python_implementation(), "%d.%d.%d" % sys.v
 	// What a shim has started may keep its output open after the shim is killed.
 	cmd.WaitDelay = 100 * time.Millisecond
 	if err := cmd.Run(); err != nil {
-		if ctx.Err() != nil {
+		switch {
+		case stdout.over || stderr.over:
+			err = fmt.Errorf("it prints more than %d bytes", maxAnswer)
+		case ctx.Err() != nil:
 			err = fmt.Errorf("it does not answer: %w", context.Cause(ctx))
 		}
 		if text := firstLine(stderr.text.String()); text != "" {
@@ -144,13 +148,17 @@ sys.stdout.write("\0".join([platform.python_implementation(), "%d.%d.%d" % sys.v
 // maxAnswer is far more than an interpreter has to say of itself.
 const maxAnswer = 64 << 10
 
-// answer keeps what a program prints. A program that prints more than maxAnswer
-// gets an error, and so a broken pipe: it is no Python.
-type answer struct{ text strings.Builder }
+// answer keeps what a program prints. One that prints more than maxAnswer is no
+// Python; it finds its output closed.
+type answer struct {
+	text strings.Builder
+	over bool
+}
 
 func (a *answer) Write(p []byte) (int, error) {
 	if a.text.Len()+len(p) > maxAnswer {
-		return 0, fmt.Errorf("it prints more than %d bytes", maxAnswer)
+		a.over = true
+		return 0, io.ErrShortWrite
 	}
 	return a.text.Write(p)
 }
