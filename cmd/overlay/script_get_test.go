@@ -22,6 +22,7 @@ import (
 type scriptRequest struct {
 	method, path, output string
 	later                string // name under which answer finds the response
+	until                string // start of the status to wait for
 	fields               []string
 	body                 *string
 	tls                  bool
@@ -47,6 +48,8 @@ func parseGet(ts *testscript.TestScript, args []string) scriptRequest {
 			r.method = value
 		case "-H":
 			r.fields = append(r.fields, value)
+		case "-until":
+			r.until = value
 		case "-later":
 			r.later = value
 		case "-o":
@@ -62,16 +65,13 @@ func parseGet(ts *testscript.TestScript, args []string) scriptRequest {
 		args = args[2:]
 	}
 	if len(args) != 1 || strings.HasPrefix(args[0], "-") {
-		ts.Fatalf("usage: get [-X METHOD] [-H FIELD]... [-d BODY] [-o FILE] [-tls] PATH")
+		ts.Fatalf("usage: get [-X METHOD] [-H FIELD]... [-d BODY] [-o FILE] [-tls] [-later NAME] [-until STATUS] PATH")
 	}
 	r.path = args[0]
 	return r
 }
 
 func scriptGet(ts *testscript.TestScript, neg bool, args []string) {
-	if neg {
-		ts.Fatalf("usage: get ...; match its status instead of !")
-	}
 	r := parseGet(ts, args)
 	response := make(chan scriptResponse, 1)
 	url, httpsURL := ts.Getenv("URL"), ts.Getenv("HTTPS_URL")
@@ -81,6 +81,18 @@ func scriptGet(ts *testscript.TestScript, neg bool, args []string) {
 		return
 	}
 	answer := <-response
+	for deadline := time.Now().Add(scriptTimeout); r.until != "" && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if answer.err == nil && strings.HasPrefix(answer.Status, r.until) {
+			break
+		}
+		answer = r.send(url, httpsURL)
+	}
+	if neg {
+		if answer.err == nil {
+			ts.Fatalf("get: got %s and %d bytes, want a response that is cut short", answer.Status, len(answer.body))
+		}
+		return
+	}
 	printResponse(ts, answer)
 	if r.output != "" {
 		ts.Check(os.WriteFile(ts.MkAbs(r.output), answer.body, 0o644))
