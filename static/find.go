@@ -122,6 +122,12 @@ func (e *entry) inherit(old *entry) {
 // open for the next reader, up to a bound.
 func (h *Handler) open(e *entry, f *form) (*file, error) {
 	if file := f.file.Load(); file != nil && file.acquire() {
+		// One fstat more, and a file that was cut or written over since the last
+		// look gets an answer where it would else get a broken connection.
+		if err := unchanged(file, f.version); err != nil {
+			file.release()
+			return nil, err
+		}
 		return file, nil
 	}
 	file, v, err := e.tree.open(f.name)

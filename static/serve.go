@@ -33,6 +33,7 @@ func (h *Handler) serveFile(ctx *fasthttp.RequestCtx, e *entry, now time.Time) e
 		return nil
 	}
 	part, partial := byteRange{0, f.size}, false
+	var several []byteRange
 	if value := request.Peek("Range"); value != nil && ctx.IsGet() && val.rangeHolds(request.Peek("If-Range"), now) {
 		var one [1]byteRange
 		switch ranges, result := parseRange(one[:0], value, f.size); {
@@ -42,25 +43,47 @@ func (h *Handler) serveFile(ctx *fasthttp.RequestCtx, e *entry, now time.Time) e
 			return nil
 		case result == rangeSatisfiable && len(ranges) == 1:
 			part, partial = ranges[0], true
+		case result == rangeSatisfiable:
+			several = ranges
 		}
+	}
+	if several != nil {
+		return h.serveRanges(ctx, e, f, several)
 	}
 	if err := h.body(ctx, e, f, part); err != nil {
 		return err
 	}
+	h.contentFields(ctx, e, f)
+	ctx.Response.Header.SetContentTypeBytes(e.contentType)
+	if partial {
+		ctx.SetStatusCode(fasthttp.StatusPartialContent)
+		ctx.Response.Header.SetCanonical(nameContentRange, part.appendContentRange(make([]byte, 0, 64), f.size))
+	}
+	return nil
+}
+
+// serveRanges answers 206 with several ranges of f.
+func (h *Handler) serveRanges(ctx *fasthttp.RequestCtx, e *entry, f *form, ranges []byteRange) error {
+	boundary, err := h.multipart(ctx, e, f, ranges)
+	if err != nil {
+		return err
+	}
+	h.contentFields(ctx, e, f)
+	ctx.SetStatusCode(fasthttp.StatusPartialContent)
+	ctx.SetContentType("multipart/byteranges; boundary=" + boundary)
+	return nil
+}
+
+// contentFields sets the fields of 200 and 206, but for Content-Type.
+func (h *Handler) contentFields(ctx *fasthttp.RequestCtx, e *entry, f *form) {
 	h.leaveBody(ctx)
 	h.fields(ctx, e, f.etag)
 	header := &ctx.Response.Header
 	header.SetCanonical(nameAcceptRanges, valueBytes)
-	header.SetContentTypeBytes(e.contentType)
 	header.SetCanonical(nameNosniff, valueNosniff)
 	if f.coding != codingIdentity {
 		header.SetContentEncodingBytes(codingNames[f.coding])
 	}
-	if partial {
-		ctx.SetStatusCode(fasthttp.StatusPartialContent)
-		header.SetCanonical(nameContentRange, part.appendContentRange(make([]byte, 0, 64), f.size))
-	}
-	return nil
 }
 
 // fields sets what 200, 206 and 304 have in common (RFC 9110 section 15.4.5).
