@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -45,6 +46,7 @@ type Worker struct {
 
 	kick    chan struct{} // says that out is not empty
 	leaving chan string
+	files   chan []string // answers to frameAskFiles
 	done    chan struct{} // closed when the process is gone and every request has been told
 	stopped atomic.Bool   // Stop was called
 
@@ -72,6 +74,7 @@ func Start(ctx context.Context, opts Options) (*Worker, error) {
 		window:  opts.ResponseBuffer,
 		kick:    make(chan struct{}, 1),
 		leaving: make(chan string, 1),
+		files:   make(chan []string, 1),
 		done:    make(chan struct{}),
 	}
 	w.process, w.control, w.data, err = spawn(opts)
@@ -147,6 +150,22 @@ func (w *Worker) Stop(ctx context.Context) {
 // its start, and its resident bytes.
 func (w *Worker) Usage() (cpu time.Duration, memory int64, err error) { return w.process.usage() }
 
+// Files returns the files that the application has imported since the last
+// call: its own and those of installed packages, not the standard library's.
+// A worker process that does not answer, for it runs no Python just now, is
+// not waited for longer than ctx allows.
+func (w *Worker) Files(ctx context.Context) ([]string, error) {
+	w.order(frameHeader{kind: frameAskFiles})
+	select {
+	case files := <-w.files:
+		return files, nil
+	case <-w.done:
+		return nil, ErrGone
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
 // Kill ends the worker process at once, with SIGKILL. It does not wait.
 func (w *Worker) Kill() { w.process.kill() }
 
@@ -183,6 +202,11 @@ func (w *Worker) readControl(ready chan<- error) {
 				w.leave(string(payload))
 			case frameAlive:
 				w.lastBeat.Store(int64(time.Since(epoch)))
+			case frameFiles:
+				select {
+				case w.files <- strings.FieldsFunc(string(payload), func(r rune) bool { return r == 0 }):
+				default: // nobody waits for it any more
+				}
 			case frameStack:
 				w.opts.Logger.Error("the application at the request timeout", "worker", w.PID(), "traceback", string(payload))
 			}

@@ -41,7 +41,7 @@ func inspectPython(ctx context.Context, explicit, dir string) (pybridge.Interpre
 }
 
 // newFallthrough starts the process group of the application.
-func newFallthrough(cfg *config, python string, output *appOutput, log *slog.Logger) (*fallthru.Handler, error) {
+func newFallthrough(cfg *config, python string, workers *workerSet, output *appOutput, log *slog.Logger) (*fallthru.Handler, error) {
 	app := &cfg.Application
 	options := pybridge.Options{
 		Python: python,
@@ -73,13 +73,23 @@ func newFallthrough(cfg *config, python string, output *appOutput, log *slog.Log
 		Mounts: []fallthru.Mount{{
 			Path: app.MountPoint,
 			Group: fallthru.GroupOptions{
-				Start:          func(ctx context.Context) (fallthru.Worker, error) { return startWorker(ctx, options) },
+				Start:          func(ctx context.Context) (fallthru.Worker, error) { return startWorker(ctx, options, workers) },
 				Processes:      cfg.Processes,
 				Threads:        cfg.Threads,
 				QueueBacklog:   orNone(cfg.QueueBacklog),
 				QueueTimeout:   cfg.QueueTimeout,
 				StartupTimeout: cfg.StartupTimeout,
-				Logger:         log,
+
+				GracefulTimeout:   cfg.GracefulTimeout,
+				ShutdownTimeout:   cfg.ShutdownTimeout,
+				MaximumRequests:   cfg.WorkerLimits.MaximumRequests,
+				RestartInterval:   cfg.WorkerLimits.RestartInterval,
+				CPUTimeLimit:      cfg.WorkerLimits.CPUTime,
+				MemoryLimit:       cfg.WorkerLimits.Memory,
+				InactivityTimeout: cfg.WorkerLimits.InactivityTimeout,
+				ProcessesMin:      cfg.WorkerLimits.ProcessesMin,
+				Rolling:           cfg.Reload.Rolling,
+				Logger:            log,
 			},
 		}},
 		Path:             static.Path,
@@ -102,7 +112,7 @@ func orNone(n int) int {
 // pythonWorker makes a fallthru.Worker of a worker process of pybridge.
 type pythonWorker struct{ *pybridge.Worker }
 
-func startWorker(ctx context.Context, options pybridge.Options) (fallthru.Worker, error) {
+func startWorker(ctx context.Context, options pybridge.Options, workers *workerSet) (fallthru.Worker, error) {
 	w, err := pybridge.Start(ctx, options)
 	if err != nil {
 		var load *pybridge.LoadError
@@ -111,6 +121,7 @@ func startWorker(ctx context.Context, options pybridge.Options) (fallthru.Worker
 		}
 		return nil, err
 	}
+	workers.add(w)
 	return pythonWorker{w}, nil
 }
 

@@ -34,6 +34,9 @@ type config struct {
 	RequestTimeout   time.Duration // longest silence of the application before and within a response; 0 means no bound
 	InterruptTimeout time.Duration // from overlay.RequestTimeout in a thread to the end of its request
 	DeadlockTimeout  time.Duration // longest time without any Python in a worker process; 0 means no bound
+	ShutdownTimeout  time.Duration // for the exit handlers of a worker process
+	WorkerLimits     workerLimits
+	Reload           reloadConfig
 	GracefulTimeout  time.Duration // how long a stop waits for requests in flight
 	LimitRequestBody int64         // bytes
 	SocketTimeout    time.Duration // longest silence of a client in the middle of a body or response
@@ -75,6 +78,24 @@ func (a *applicationConfig) venvDir() string {
 		return filepath.Dir(a.EntryPoint)
 	}
 	return a.WorkingDirectory
+}
+
+// workerLimits says when a worker process is replaced or stopped; zero means never.
+type workerLimits struct {
+	MaximumRequests   int
+	RestartInterval   time.Duration
+	CPUTime           time.Duration
+	Memory            int64 // bytes
+	InactivityTimeout time.Duration
+	ProcessesMin      int // left by InactivityTimeout
+}
+
+// reloadConfig says what makes the application reload, beside SIGHUP.
+type reloadConfig struct {
+	Script   bool     // the script has changed
+	Modules  bool     // any imported file has changed
+	Patterns []string // names of further files, such as *.html
+	Rolling  bool     // one worker process at a time
 }
 
 type envVar struct{ Name, Value string }

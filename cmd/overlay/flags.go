@@ -45,9 +45,21 @@ type serveCommand struct {
 	QueueTimeout   time.Duration `group:"Processes and queue" placeholder:"TIME" default:"45s" help:"Longest wait for a free thread, then 503."`
 	StartupTimeout time.Duration `group:"Processes and queue" placeholder:"TIME" default:"15s" help:"Time that a worker process may take to import the application."`
 
+	MaximumRequests   int           `group:"Processes and queue" placeholder:"N" help:"Replace a worker process after N requests, or up to a tenth less. Default: never."`
+	RestartInterval   time.Duration `group:"Processes and queue" placeholder:"TIME" help:"Replace a worker process at this age. Default: never."`
+	CPUTimeLimit      time.Duration `group:"Processes and queue" name:"cpu-time-limit" placeholder:"TIME" help:"Replace a worker process that has used so much CPU time. Default: never."`
+	MemoryLimit       byteSize      `group:"Processes and queue" placeholder:"SIZE" help:"Replace a worker process with so much resident memory. Default: never."`
+	InactivityTimeout time.Duration `group:"Processes and queue" placeholder:"TIME" help:"Stop a worker process that had no request for so long; the next request starts one. Default: never."`
+	ProcessesMin      int           `group:"Processes and queue" placeholder:"N" help:"Worker processes that --inactivity-timeout leaves. Default: 1; with 0, an idle site has none."`
+	ReloadOnChanges   bool          `group:"Processes and queue" help:"Replace the worker processes when a file changes that the application has imported."`
+	ReloadPattern     repeatedList  `group:"Processes and queue" placeholder:"PATTERN" help:"With --reload-on-changes: also when a file with such a name changes below the working directory, *.html for example. Repeatable."`
+	DisableReloading  bool          `group:"Processes and queue" help:"Do not look whether the script has changed. SIGHUP reloads all the same."`
+	Rolling           bool          `group:"Processes and queue" help:"Reload one worker process at a time, where memory does not suffice for old and new ones together."`
+
 	RequestTimeout   time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"60s" help:"Longest silence of the application before and within a response: the client gets 504, the thread overlay.RequestTimeout. 0 means no limit."`
 	InterruptTimeout time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"5s" help:"Time that overlay.RequestTimeout may take to free its thread; then the worker process is replaced."`
 	DeadlockTimeout  time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"60s" help:"Time that a worker process may run no Python at all; then it is replaced. 0 means no limit."`
+	ShutdownTimeout  time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"5s" help:"Time that the exit handlers of a worker process may take; then it is killed."`
 	LimitRequestBody byteSize      `group:"Limits and timeouts" placeholder:"SIZE" default:"10M" help:"Largest request body; a larger one is answered 413. K, M and G stand for powers of 1024."`
 	GracefulTimeout  time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"15s" help:"Time that a stop waits for requests in flight."`
 	HeaderTimeout    time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"15s" help:"Time that a client may take to send the head of a request."`

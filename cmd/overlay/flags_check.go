@@ -32,7 +32,7 @@ func newConfig(c *serveCommand, given map[string]int, dir string) (*config, erro
 	k := &checker{serveCommand: c, given: given, dir: dir, cfg: &config{}}
 	for _, check := range []func() error{
 		k.application, k.entryPoint, k.files, k.aliases, k.python,
-		k.numbers, k.listener, k.certificate, k.logs, k.effect,
+		k.numbers, k.workers, k.listener, k.certificate, k.logs, k.effect,
 	} {
 		if err := check(); err != nil {
 			return nil, err
@@ -121,6 +121,10 @@ func (k *checker) numbers() error {
 		{"interrupt-timeout", k.InterruptTimeout, "to let no request be interrupted: --request-timeout 0"},
 		{"deadlock-timeout", k.DeadlockTimeout, ""},
 		{"graceful-timeout", k.GracefulTimeout, ""},
+		{"shutdown-timeout", k.ShutdownTimeout, "exit handlers need some time: --shutdown-timeout 100ms"},
+		{"restart-interval", k.RestartInterval, ""},
+		{"cpu-time-limit", k.CPUTimeLimit, ""},
+		{"inactivity-timeout", k.InactivityTimeout, ""},
 		{"header-timeout", k.HeaderTimeout, "there is no unbounded wait: give a large number"},
 		{"keep-alive-timeout", k.KeepAliveTimeout, ""},
 		{"socket-timeout", k.SocketTimeout, "there is no unbounded wait: give a large number"},
@@ -139,7 +143,7 @@ func (k *checker) numbers() error {
 	k.cfg.QueueBacklog, k.cfg.QueueTimeout = k.QueueBacklog, k.QueueTimeout
 	k.cfg.StartupTimeout, k.cfg.GracefulTimeout = k.StartupTimeout, k.GracefulTimeout
 	k.cfg.RequestTimeout, k.cfg.InterruptTimeout = k.RequestTimeout, k.InterruptTimeout
-	k.cfg.DeadlockTimeout = k.DeadlockTimeout
+	k.cfg.DeadlockTimeout, k.cfg.ShutdownTimeout = k.DeadlockTimeout, k.ShutdownTimeout
 	k.cfg.HeaderTimeout, k.cfg.KeepAliveTimeout = k.HeaderTimeout, k.KeepAliveTimeout
 	k.cfg.SocketTimeout = k.SocketTimeout
 	k.cfg.LimitRequestBody = int64(k.LimitRequestBody)
@@ -228,7 +232,9 @@ func (k *checker) effect() error {
 		for _, option := range []string{
 			"callable-object", "mount-point", "working-directory", "setenv", "python", "python-path",
 			"processes", "threads", "queue-backlog", "queue-timeout", "startup-timeout", "limit-request-body",
-			"request-timeout", "interrupt-timeout", "deadlock-timeout",
+			"request-timeout", "interrupt-timeout", "deadlock-timeout", "shutdown-timeout",
+			"maximum-requests", "restart-interval", "cpu-time-limit", "memory-limit",
+			"inactivity-timeout", "processes-min", "reload-on-changes", "reload-pattern", "disable-reloading", "rolling",
 		} {
 			if k.given[option] > 0 {
 				return usagef("leave it out, or name the application: overlay --document-root DIR hello.wsgi",

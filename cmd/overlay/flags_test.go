@@ -59,6 +59,8 @@ func TestConfigDefaults(t *testing.T) {
 		QueueBacklog: 100, QueueTimeout: 45 * time.Second,
 		StartupTimeout: 15 * time.Second, GracefulTimeout: 15 * time.Second,
 		RequestTimeout: time.Minute, InterruptTimeout: 5 * time.Second, DeadlockTimeout: time.Minute,
+		ShutdownTimeout: 5 * time.Second,
+		WorkerLimits:    workerLimits{ProcessesMin: 1}, Reload: reloadConfig{Script: true},
 		LimitRequestBody: 10 << 20,
 		SocketTimeout:    60 * time.Second, HeaderTimeout: 15 * time.Second, KeepAliveTimeout: 75 * time.Second,
 		LogFormat: "text", AccessLogFormat: "common",

@@ -2,15 +2,16 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"sync"
 
 	"overlay/fallthrough"
 	"overlay/static"
+	"overlay/tlsauth"
 
 	"github.com/valyala/fasthttp"
 )
@@ -38,18 +39,23 @@ func serve(ctx context.Context, cfg *config, stdout, stderr io.Writer) error {
 			return err
 		}
 		info.PythonPath, info.PythonVersion = python.Path, python.String()
-		site.app, err = newFallthrough(cfg, python.Path, newAppOutput(stderr, cfg), log)
+		workers := newWorkerSet()
+		site.app, err = newFallthrough(cfg, python.Path, workers, newAppOutput(stderr, cfg), log)
 		if err != nil {
 			return err
 		}
 		defer site.stopApplication()
+		defer site.watchReload(ctx, workers)()
 	}
 	if err := site.build(stdout); err != nil {
 		return err
 	}
 	defer site.close()
 
-	failed := site.start()
+	failed, err := site.start()
+	if err != nil {
+		return err
+	}
 	if site.app != nil {
 		// Files are served already; the banner waits, so that whoever reads it
 		// finds the application there. Why it is not, the log has said.
@@ -152,8 +158,28 @@ func (s *site) build(stdout io.Writer) (err error) {
 	return nil
 }
 
+// watchReload reloads the application as the options say. The result ends that,
+// and waits until it has ended.
+func (s *site) watchReload(ctx context.Context, workers *workerSet) (stop func()) {
+	app, reload := &s.cfg.Application, s.cfg.Reload
+	r := &reloader{
+		app: s.app, log: s.log, workers: workers,
+		modules: reload.Modules, patterns: reload.Patterns, dir: app.WorkingDirectory,
+	}
+	if reload.Script && app.Type == applicationScript {
+		r.script = app.EntryPoint
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { r.run(ctx) })
+	return func() {
+		cancel()
+		running.Wait()
+	}
+}
+
 // start serves the listeners. The channel receives the first that fails.
-func (s *site) start() <-chan error {
+func (s *site) start() (<-chan error, error) {
 	failed := make(chan error, 2)
 	limits := timeouts{header: s.cfg.HeaderTimeout, keepAlive: s.cfg.KeepAliveTimeout, socket: s.cfg.SocketTimeout}
 	run := func(l net.Listener) {
@@ -161,21 +187,18 @@ func (s *site) start() <-chan error {
 			failed <- fmt.Errorf("serve %s: %w", l.Addr(), err)
 		}
 	}
-	go run(listenConnections(s.http, limits))
 	if s.https != nil {
-		config, err := tlsConfig(s.cfg)
+		config, warnings, err := tlsauth.Options{CertificateFile: s.cfg.CertFile, KeyFile: s.cfg.KeyFile}.Config()
 		if err != nil {
-			failed <- err
-			return failed
+			return nil, err
 		}
-		go run(tls.NewListener(listenConnections(s.https, limits), config))
+		for _, w := range warnings {
+			s.log.Warn(w)
+		}
+		go run(listenTLSConnections(s.https, limits, config))
 	}
-	return failed
-}
-
-func tlsConfig(cfg *config) (*tls.Config, error) {
-	cert, err := tls.LoadX509KeyPair(cfg.CertFile, cfg.KeyFile)
-	return &tls.Config{Certificates: []tls.Certificate{cert}}, err
+	go run(listenConnections(s.http, limits))
+	return failed, nil
 }
 
 // shutDown lets requests in flight finish, as long as the graceful timeout

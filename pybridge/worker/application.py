@@ -86,3 +86,32 @@ def suggest(module):
     if not likely:
         return ""
     return "; try --callable-object %s" % min(likely, key=len)
+
+
+class Files:
+    """The files that the application is made of: where its modules came from.
+
+    Those of the standard library are left out; nobody edits them.
+    """
+
+    def __init__(self):
+        self.told = set()
+        self.modules = 0  # how many there were the last time
+
+    def new(self):
+        """Returns those that have not been returned before."""
+        modules = list(sys.modules.values())
+        if len(modules) == self.modules:
+            return []
+        self.modules = len(modules)
+        library = os.path.dirname(os.__file__) + os.sep
+        packages = (os.path.join(library, "site-packages"), os.path.join(library, "dist-packages"))
+        found = []
+        for module in modules:
+            path = getattr(module, "__file__", None)
+            if not isinstance(path, str) or not os.path.isabs(path) or path in self.told:
+                continue
+            self.told.add(path)
+            if not path.startswith(library) or path.startswith(packages):
+                found.append(path)
+        return found

@@ -37,12 +37,14 @@ READY = 32  # fields of Interpreter, NUL between them
 FAILED = 33  # text for the log: the application could not be loaded
 LEAVING = 34  # why this worker process wants to be replaced
 ALIVE = 35  # the answer to PING: Python runs
+FILES = 37  # the answer to ASK_FILES: names, NUL between them
 STACK = 36  # the stack of the thread that is being interrupted, for the log
 
 # Control socket, server process to worker.
 STOP = 48  # leave now; nothing is in flight
 INTERRUPT = 49  # raise overlay.RequestTimeout in the thread of this request
 PING = 50  # answer with ALIVE
+ASK_FILES = 51  # which files have been imported since the last time?
 
 FLAG_END = 1  # the thread that ran this request is free
 FLAG_LAST = 2  # no byte of the body follows

@@ -7,7 +7,9 @@ from _socket import AF_UNIX, SOCK_STREAM, socket
 from _overlay import application, streams
 from _overlay.frames import (
     ALIVE,
+    ASK_FILES,
     FAILED,
+    FILES,
     HEADER,
     HEADER_SIZE,
     INTERRUPT,
@@ -27,6 +29,7 @@ class Control:
     def __init__(self, descriptor):
         self.socket = socket(AF_UNIX, SOCK_STREAM, 0, descriptor)
         self.rest = b""
+        self.files = application.Files()
         self.pool = None  # whose requests it may be told to interrupt
 
     def send(self, kind, text):
@@ -54,6 +57,8 @@ class Control:
                 return False
             if kind == PING:
                 self.send(ALIVE, "")
+            elif kind == ASK_FILES:
+                self.send(FILES, "\0".join(self.files.new()))
             elif kind == INTERRUPT and self.pool is not None:
                 self.send(STACK, self.pool.interrupt(number))
         self.rest = data

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestWorkerOptions: each option arrives where it belongs.
+func TestWorkerOptions(t *testing.T) {
+	dir := newTestFolder(t)
+	for _, test := range []struct {
+		name   string
+		args   string
+		limits workerLimits
+		reload reloadConfig
+	}{
+		{"limits", "--maximum-requests 50 --restart-interval 1h --cpu-time-limit 60 --memory-limit 512M",
+			workerLimits{MaximumRequests: 50, RestartInterval: time.Hour, CPUTime: time.Minute, Memory: 512 << 20, ProcessesMin: 1}, reloadConfig{Script: true}},
+		{"scale to zero", "--inactivity-timeout 60 --processes-min 0",
+			workerLimits{InactivityTimeout: time.Minute}, reloadConfig{Script: true}},
+		{"reload on changes", "--reload-on-changes --reload-pattern *.html --reload-pattern *.txt",
+			workerLimits{ProcessesMin: 1}, reloadConfig{Script: true, Modules: true, Patterns: []string{"*.html", "*.txt"}}},
+		{"no reloading", "--disable-reloading", workerLimits{ProcessesMin: 1}, reloadConfig{}},
+		{"rolling", "--rolling --processes 2", workerLimits{ProcessesMin: 1}, reloadConfig{Script: true, Rolling: true}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			cfg, err := parseConfig(dir, append(strings.Fields(test.args), "hello.wsgi")...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if cfg.WorkerLimits != test.limits {
+				t.Errorf("limits %+v, want %+v", cfg.WorkerLimits, test.limits)
+			}
+			if !reflect.DeepEqual(cfg.Reload, test.reload) {
+				t.Errorf("reload %+v, want %+v", cfg.Reload, test.reload)
+			}
+		})
+	}
+}
+
+// TestWorkerOptionErrors: what cannot take effect is refused, with a hint.
+func TestWorkerOptionErrors(t *testing.T) {
+	dir := newTestFolder(t)
+	for _, test := range []struct{ args, want string }{
+		{"--maximum-requests -1", "--maximum-requests: got -1"},
+		{"--processes-min 1", "no effect without --inactivity-timeout"},
+		{"--inactivity-timeout 60 --processes 2 --processes-min 3", "--processes-min: got 3, want 0 to 2"},
+		{"--inactivity-timeout 60 --processes-min -1", "--processes-min: got -1, want 0 to 1"},
+		{"--disable-reloading --reload-on-changes", "contradict each other"},
+		{"--reload-pattern *.html", "no effect without --reload-on-changes"},
+		{"--reload-on-changes --reload-pattern [", "want a pattern of file names"},
+		{"--reload-on-changes --reload-pattern a/*.html", "want a pattern of file names"},
+		{"--rolling", "no effect with one worker process"},
+	} {
+		t.Run(test.args, func(t *testing.T) {
+			_, err := parseConfig(dir, append(strings.Fields(test.args), "hello.wsgi")...)
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Fatalf("got %v, want an error with %q", err, test.want)
+			}
+			if hintOf(err) == "" {
+				t.Error("the error has no hint")
+			}
+		})
+	}
+}
