@@ -70,16 +70,16 @@ func (w *Worker) checkDeadlines() {
 	}
 }
 
-// deadlineOf returns when x has to be looked at. A request whose client has
-// yet to take what is there is not late: the application may be waiting for
-// that. w.mu must be held.
+// deadlineOf returns when x has to be looked at. A request whose
+// client has yet to take what fills the window is not late: the application
+// waits for that. w.mu must be held.
 func (w *Worker) deadlineOf(x *exchange, now time.Duration) time.Duration {
 	since := time.Duration(x.since.Load())
 	if x.interrupted {
 		return since + w.opts.InterruptTimeout
 	}
 	x.mu.Lock()
-	waiting := len(x.body) > 0 && !x.gone
+	waiting := x.body.size() > int64(w.window-spoolBlock) && !x.gone
 	x.mu.Unlock()
 	if waiting {
 		x.since.Store(int64(now))

@@ -38,8 +38,7 @@ type exchange struct {
 	mu      sync.Mutex // guards what follows
 	head    []byte     // status and fields as frames.py sends them
 	hasHead bool
-	body    []byte // bytes that have come and have not been taken
-	spare   []byte // the buffer that body changes places with
+	body    backlog // bytes that have come and have not been taken
 	file    *os.File
 	filePos int64
 	fileLen int64
@@ -71,7 +70,7 @@ func (x *exchange) reset(free func()) {
 	x.interrupted = false
 	x.hasHead, x.last, x.gone, x.failure = false, false, false, nil
 	x.head = x.head[:0]
-	x.body, x.spare = shrink(x.body), shrink(x.spare)
+	x.body.reset(x.worker.opts.ResponseBuffer)
 	x.file, x.filePos, x.fileLen = nil, 0, 0
 }
 
@@ -111,6 +110,7 @@ func (x *exchange) release() {
 	if x.refs.Add(-1) == 0 {
 		closeFile(x.file)
 		x.file = nil
+		x.body.reset(0)
 		x.worker.recycle(x)
 	}
 }
@@ -152,10 +152,13 @@ func (x *exchange) take(body []byte, flags uint8) error {
 		return nil
 	}
 	if !x.gone {
-		if len(x.body)+len(body) > x.worker.window {
-			return fmt.Errorf("%w: %d bytes of response body held, window is %d", errFrame, len(x.body)+len(body), x.worker.window)
+		if held := x.body.size() + int64(len(body)); held > int64(x.worker.window) {
+			return fmt.Errorf("%w: %d bytes of response body held, window is %d", errFrame, held, x.worker.window)
 		}
-		x.body = append(x.body, body...)
+		if err := x.body.add(body); err != nil {
+			x.failure = err // a hole in the body would be worse
+			x.gone = true
+		}
 	}
 	if flags&flagLast != 0 && x.failure == nil {
 		x.last = true

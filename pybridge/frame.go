@@ -44,14 +44,14 @@ const (
 	frameLeaving frameKind = 34 // why the worker wants to be replaced
 
 	frameAlive frameKind = 35 // the answer to framePing: Python runs
-	frameFiles   frameKind = 37 // the answer to frameAskFiles: names, NUL between them
+	frameFiles frameKind = 37 // the answer to frameAskFiles: names, NUL between them
 	frameStack frameKind = 36 // the stack of the thread that is being interrupted, for the log
 
 	// On the control socket, to the worker.
 	frameStop      frameKind = 48 // leave now; nothing is in flight
 	frameInterrupt frameKind = 49 // raise overlay.RequestTimeout in the thread of this request
 	framePing      frameKind = 50 // answer with frameAlive
-	frameAskFiles frameKind = 51 // which files have been imported since the last time?
+	frameAskFiles  frameKind = 51 // which files have been imported since the last time?
 )
 
 const (

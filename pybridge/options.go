@@ -50,6 +50,11 @@ type Options struct {
 	// DefaultResponseBuffer; 256 KiB is the least.
 	ResponseBuffer int
 
+	// ResponseSpool bounds the bytes of one response body that wait in a
+	// temporary file, after those in memory. Beyond both, the application
+	// waits for its client. Zero means no file.
+	ResponseSpool int64
+
 	// RequestTimeout bounds the time from the hand-over of a request to the
 	// first byte of its response, and from byte to byte. On expiry Serve
 	// returns ErrTimeout, or the response is cut, and overlay.RequestTimeout
@@ -87,6 +92,9 @@ func (o Options) withDefaults() (Options, error) {
 	if o.ResponseBuffer < minResponseBuffer {
 		return o, fmt.Errorf("response buffer: got %d bytes, want at least %d", o.ResponseBuffer, minResponseBuffer)
 	}
+	if o.ResponseSpool < 0 {
+		return o, fmt.Errorf("response spool: got %d bytes, want 0 or more", o.ResponseSpool)
+	}
 	if o.InterruptTimeout == 0 {
 		o.InterruptTimeout = DefaultInterruptTimeout
 	}
@@ -101,6 +109,13 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	return o, nil
 }
+
+// maxWindow is what an integer of the settings can hold (marshal.go).
+const maxWindow = 1<<31 - 1
+
+// window returns how many bytes of a response body a worker process may send
+// ahead of the client.
+func (o Options) window() int { return int(min(int64(o.ResponseBuffer)+o.ResponseSpool, maxWindow)) }
 
 // settings is what the worker program is told of o.
 func (o Options) settings() map[string]any {
@@ -131,7 +146,7 @@ func (o Options) settings() map[string]any {
 		"directory":   o.Application.Directory,
 		"path":        path,
 		"threads":     o.Threads,
-		"window":      o.ResponseBuffer,
+		"window":      o.window(),
 		"environ":     environ,
 		"environment": variables,
 	}

@@ -26,16 +26,16 @@ func (x *exchange) respond(ctx *fasthttp.RequestCtx) error {
 		return failure
 	}
 	length, err := applyHead(&ctx.Response, x.head)
-	if err == nil && complete && len(x.body) <= wholeBody {
-		if len(x.body) > 0 {
-			ctx.Response.SetBody(x.body)
+	if err == nil && complete && x.body.size() <= wholeBody {
+		if len(x.body.memory) > 0 {
+			ctx.Response.SetBody(x.body.memory)
 		}
 		x.mu.Unlock()
 		x.release()
 		return nil
 	}
 	if complete && length < 0 {
-		length = len(x.body)
+		length = int(x.body.size())
 	}
 	x.mu.Unlock()
 	if err != nil {

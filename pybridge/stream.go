@@ -59,9 +59,8 @@ func (s *stream) next(flusher interface{ Flush() error }) (block []byte, file *o
 	for waited := false; ; waited = true {
 		x.mu.Lock()
 		switch {
-		case len(x.body) > 0:
-			x.body, x.spare = x.spare[:0], x.body
-			block = x.spare
+		case x.body.size() > 0:
+			block, err = x.body.take()
 		case x.failure != nil:
 			err = x.failure
 		case x.file != nil:
@@ -82,11 +81,16 @@ func (s *stream) next(flusher interface{ Flush() error }) (block []byte, file *o
 	}
 }
 
+// acknowledgeEvery is how many bytes the worker process is told of at once: a
+// quarter of the smallest window, so that it never waits for bytes that have
+// been taken.
+const acknowledgeEvery = minResponseBuffer / 4
+
 // acknowledge tells the worker process how much of the body has been taken,
 // now and then, so that it goes on sending.
 func (s *stream) acknowledge(n int) {
 	s.taken += n
-	if s.taken < s.x.worker.window/4 {
+	if s.taken < acknowledgeEvery {
 		return
 	}
 	s.x.mu.Lock()
@@ -181,7 +185,7 @@ func (s *stream) Close() error {
 	s.x = nil
 	x.mu.Lock()
 	x.gone = true
-	x.body = x.body[:0]
+	x.body.reset(0)
 	finished := x.last || x.failure != nil
 	x.mu.Unlock()
 	if !s.done && !finished {

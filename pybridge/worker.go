@@ -71,7 +71,7 @@ func Start(ctx context.Context, opts Options) (*Worker, error) {
 	}
 	w := &Worker{
 		opts:    opts,
-		window:  opts.ResponseBuffer,
+		window:  opts.window(),
 		kick:    make(chan struct{}, 1),
 		leaving: make(chan string, 1),
 		files:   make(chan []string, 1),
@@ -104,6 +104,7 @@ func Start(ctx context.Context, opts Options) (*Worker, error) {
 		err = fmt.Errorf("worker process %d is not ready: %w", w.PID(), context.Cause(ctx))
 	}
 	if err != nil {
+		w.stopped.Store(true) // its end is no news
 		if ctx.Err() != nil {
 			w.abort(err.Error()) // the log then tells where the application hangs
 		}

@@ -1,0 +1,84 @@
+package pybridge
+
+import (
+	"fmt"
+	"os"
+)
+
+// spoolBlock is how much of the file of a backlog is taken at once.
+const spoolBlock = 128 << 10
+
+// backlog holds the bytes of a response body that have come and have not been
+// taken, in order: in memory up to a bound, then in a temporary file, so that
+// a slow client does not hold a thread of the application. The zero value is
+// an empty backlog that keeps nothing in memory.
+type backlog struct {
+	bound  int    // bytes of memory
+	memory []byte // the first bytes
+	spare  []byte // the block taken last; memory changes places with it
+
+	file          *os.File // the bytes after those in memory, from read to written
+	read, written int64
+}
+
+// size returns how many bytes are held.
+func (b *backlog) size() int64 { return int64(len(b.memory)) + b.written - b.read }
+
+// add appends p. The error is one of the temporary file.
+func (b *backlog) add(p []byte) error {
+	if b.written == b.read && len(b.memory)+len(p) <= b.bound {
+		b.memory = append(b.memory, p...)
+		return nil
+	}
+	if b.file == nil {
+		file, err := os.CreateTemp("", "overlay-response-*")
+		if err != nil {
+			return fmt.Errorf("store a response for a slow client: %w", err)
+		}
+		b.file = file
+		// Without a name, nothing is left behind whatever happens.
+		if err := os.Remove(file.Name()); err != nil {
+			return fmt.Errorf("store a response for a slow client: %w", err)
+		}
+	}
+	n, err := b.file.WriteAt(p, b.written)
+	b.written += int64(n)
+	if err != nil {
+		return fmt.Errorf("store a response for a slow client: %w", err)
+	}
+	return nil
+}
+
+// take removes the first bytes and returns them, none when there are none. They
+// are valid until the next take.
+func (b *backlog) take() ([]byte, error) {
+	if len(b.memory) > 0 {
+		b.memory, b.spare = b.spare[:0], b.memory
+		return b.spare, nil
+	}
+	if b.read == b.written {
+		return nil, nil
+	}
+	n := int(min(spoolBlock, b.written-b.read))
+	if cap(b.spare) < n {
+		b.spare = make([]byte, n)
+	}
+	b.spare = b.spare[:n]
+	if _, err := b.file.ReadAt(b.spare, b.read); err != nil {
+		return nil, fmt.Errorf("read back a response for a slow client: %w", err)
+	}
+	b.read += int64(n)
+	if b.read == b.written {
+		b.read, b.written = 0, 0
+		if err := b.file.Truncate(0); err != nil {
+			return nil, fmt.Errorf("read back a response for a slow client: %w", err)
+		}
+	}
+	return b.spare, nil
+}
+
+// reset drops what is held, and keeps small buffers for the next body.
+func (b *backlog) reset(bound int) {
+	closeFile(b.file)
+	*b = backlog{bound: bound, memory: shrink(b.memory), spare: shrink(b.spare)}
+}
