@@ -104,8 +104,11 @@ type group struct {
 	timer    *time.Timer // expires the queue
 	failure  error       // why there is no worker process; nil while there may be one soon
 	failedAt time.Time
-	stopping bool
-	asleep   int // places that are empty until a request needs them
+	// lastFailure is the text of the start that failed last, "" since one
+	// succeeded.
+	lastFailure string
+	stopping    bool
+	asleep      int // places that are empty until a request needs them
 
 	places    []*keeper
 	reloading sync.Mutex    // one Reload at a time
@@ -292,7 +295,7 @@ func (g *group) join(w Worker) *member {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.members = append(g.members, m)
-	g.failure = nil
+	g.failure, g.lastFailure = nil, ""
 	g.serveQueue(m)
 	return m
 }

@@ -16,6 +16,8 @@ const (
 	shortLife    = 2 * time.Second
 	firstBackoff = 250 * time.Millisecond
 	maxBackoff   = 8 * time.Second
+	// worthWaiting is the longest pause that requests wait for in the queue.
+	worthWaiting = time.Second
 	// retryPause is the least time between two starts that a request brings
 	// forward: whoever repairs the application and reloads the page waits no
 	// longer than this.
@@ -133,8 +135,17 @@ func (k *keeper) start() (*member, error) {
 	return m, nil
 }
 
-// logStartFailure logs err with the traceback that it may carry.
+// logStartFailure logs err with the traceback that it may carry, the same one
+// only once.
 func (g *group) logStartFailure(err error) {
+	g.mu.Lock()
+	again := g.lastFailure == err.Error()
+	g.lastFailure = err.Error()
+	g.mu.Unlock()
+	if again {
+		g.opts.Logger.Warn("worker process not started, for the same reason as before", "error", err)
+		return
+	}
 	attrs := []any{"error", err}
 	var t Tracebacker
 	if errors.As(err, &t) {
@@ -160,6 +171,8 @@ func (k *keeper) rest(lived time.Duration) bool {
 	d := k.failures.pause()
 	if d > 0 {
 		k.group.opts.Logger.Error("worker processes end soon after their start", "lived", lived.Round(time.Millisecond), "next start in", d)
+	}
+	if d >= worthWaiting {
 		k.group.fail(ErrNoWorker)
 	}
 	return k.pause(d)

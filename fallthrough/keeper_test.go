@@ -112,7 +112,7 @@ func TestCrashLoopAnswers(t *testing.T) {
 			return w, nil
 		}
 		h := newTestHandler(t, Options{Mounts: []Mount{{Path: "/", Group: GroupOptions{Start: starts.start}}}})
-		time.Sleep(time.Second)
+		time.Sleep(4 * time.Second)
 		ctx, begun := get(t, "/"), time.Now()
 		h.Handle(ctx)
 		if status, after := ctx.Response.StatusCode(), ctx.Response.Header.Peek("Retry-After"); status != 503 || string(after) != "5" || time.Since(begun) != 0 {

@@ -94,6 +94,10 @@ func (w *Worker) writeData() {
 
 // post sends a frame about a request in flight.
 func (w *Worker) post(h frameHeader, payload []byte) {
+	if w.steer != nil {
+		w.steer(h)
+		return
+	}
 	w.mu.Lock()
 	h.length = len(payload)
 	w.out.bytes = append(appendFrameHeader(w.out.bytes, h), payload...)
@@ -159,14 +163,18 @@ func (w *Worker) sort(in *incoming) error {
 		}
 		in.start += size
 	}
+	// Threads first: a client that has its answer finds the thread free.
 	now := int64(time.Since(epoch))
+	for _, x := range in.ended {
+		x.free()
+	}
 	for i, x := range in.touched {
 		x.since.Store(now)
 		x.signal()
 		in.touched[i] = nil
 	}
 	for i, x := range in.ended {
-		x.end()
+		x.release()
 		in.ended[i] = nil
 	}
 	in.touched, in.ended = in.touched[:0], in.ended[:0]

@@ -84,7 +84,8 @@ func resolvePython(name string) (string, error) {
 		}
 		return "", fmt.Errorf("%w: %s is a directory without bin/python", ErrNoPython, name)
 	}
-	if err != nil && !strings.ContainsRune(name, filepath.Separator) {
+	if !strings.ContainsRune(name, filepath.Separator) {
+		// As in a shell, a bare name is a command, not a file in this folder.
 		path, lookErr := exec.LookPath(name)
 		if lookErr != nil {
 			return "", fmt.Errorf("%w: there is no %s on PATH", ErrNoPython, name)

@@ -17,13 +17,23 @@ import (
 type stream struct {
 	x     *exchange
 	conn  net.Conn
-	taken int  // bytes taken since the worker process was last told
-	done  bool // everything has been sent
+	taken int    // bytes taken since the worker process was last told
+	done  bool   // everything has been sent
+	count *int64 // what CountInto was given, or nil
 	left  []byte
 }
 
 // SupportsBodyWriteTo implements fasthttp.BodyWriterTo.
 func (s *stream) SupportsBodyWriteTo() bool { return true }
+
+// CountInto makes s add to *sent what it has passed on, for the access log.
+func (s *stream) CountInto(sent *int64) { s.count = sent }
+
+func (s *stream) passed(n int64) {
+	if s.count != nil {
+		*s.count += n
+	}
+}
 
 // WriteTo sends the body to w until it ends. An error means that the response
 // is cut: the connection must not be used again.
@@ -40,10 +50,12 @@ func (s *stream) WriteTo(w io.Writer) (sent int64, err error) {
 		}
 		if file != nil {
 			n, err := s.sendFile(w, file)
+			s.passed(n)
 			return sent + n, err
 		}
 		n, err := w.Write(block)
 		sent += int64(n)
+		s.passed(int64(n))
 		if err != nil {
 			return sent, err
 		}

@@ -16,6 +16,9 @@ type bannerInfo struct {
 
 	PythonPath, PythonVersion string // "" without an application
 
+	// AppError is why the application does not run, nil if it does.
+	AppError error
+
 	// Network holds the addresses under which others reach this machine. They are
 	// shown for a listener on all addresses; networkAddrs returns them.
 	Network []netip.Addr
@@ -53,6 +56,9 @@ func banner(w io.Writer, cfg *config, info bannerInfo) {
 			where = ", below " + app.MountPoint
 		}
 		row("application", "%s %s, callable %s%s", app.Type, app.EntryPoint, app.CallableObject, where)
+		if info.AppError != nil {
+			row("", "NOT RUNNING, the log says why; it is tried again")
+		}
 		row("Python", "%s, %s", info.PythonVersion, info.PythonPath)
 		row("workers", "%s x %s", count(cfg.Processes, "process", "processes"), count(cfg.Threads, "thread", "threads"))
 		row("queue", "%s", queueLimits(cfg))

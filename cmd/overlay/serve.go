@@ -59,7 +59,7 @@ func serve(ctx context.Context, cfg *config, stdout, stderr io.Writer) error {
 	if site.app != nil {
 		// Files are served already; the banner waits, so that whoever reads it
 		// finds the application there. Why it is not, the log has said.
-		_ = site.app.Wait(ctx)
+		info.AppError = site.app.Wait(ctx)
 	}
 	if ctx.Err() == nil {
 		banner(stderr, cfg, info)
@@ -120,6 +120,7 @@ func (s *site) build(stdout io.Writer) (err error) {
 		if s.accessLog, err = newAccessLog(stdout, s.cfg.AccessLogFormat); err != nil {
 			return err
 		}
+		s.accessLog.onError = func(err error) { s.log.Error("access log not written", "error", err) }
 	}
 	options := static.Options{
 		Root:       s.cfg.DocumentRoot,
