@@ -95,7 +95,9 @@ func offerPeer(t testing.TB, change ...func(*Options)) (*peer, <-chan error) {
 	}
 	started := make(chan error, 1)
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	returned := make(chan struct{})
 	go func() {
+		defer close(returned)
 		w, err := Start(ctx, opts)
 		p.worker = w
 		started <- err
@@ -119,12 +121,7 @@ func offerPeer(t testing.TB, change ...func(*Options)) (*peer, <-chan error) {
 	}()
 	t.Cleanup(func() {
 		closeAll(relay) // the process ends
-		select {
-		case err := <-started:
-			started <- err
-		case <-time.After(20 * time.Second):
-			t.Error("Start does not return")
-		}
+		receive(t, "Start returns", returned)
 		if p.worker != nil {
 			p.worker.Kill()
 			<-p.worker.Done()

@@ -66,7 +66,7 @@ func (x *exchange) stream(ctx *fasthttp.RequestCtx, length int) {
 func applyHead(resp *fasthttp.Response, head []byte) (length int, err error) {
 	line, rest, _ := bytes.Cut(head, []byte{'\n'})
 	status, reason, ok := parseStatus(line)
-	if !ok {
+	if !ok || hasControl(reason) {
 		return -1, fmt.Errorf("%w: status line %q", ErrApplication, line)
 	}
 	resp.SetStatusCode(status)
@@ -91,6 +91,9 @@ func applyHead(resp *fasthttp.Response, head []byte) (length int, err error) {
 				return -1, fmt.Errorf("%w: Content-Length %q", ErrApplication, value)
 			}
 			length = int(n)
+		case !isToken(name) || hasControl(value):
+			// "Transfer-Encoding: chunked, X" would be a field of another name.
+			return -1, fmt.Errorf("%w: field %q with value %q", ErrApplication, name, value)
 		case isFraming(name):
 			return -1, fmt.Errorf("%w: field %q is the server's affair", ErrApplication, name)
 		default:
@@ -104,6 +107,36 @@ func applyHead(resp *fasthttp.Response, head []byte) (length int, err error) {
 		resp.Header.SetContentLength(length)
 	}
 	return length, nil
+}
+
+// isToken reports whether name is one of the field names of RFC 9110 §5.6.2.
+func isToken(name []byte) bool {
+	for _, c := range name {
+		if !tokenBytes[c] {
+			return false
+		}
+	}
+	return len(name) > 0
+}
+
+// tokenBytes is tchar of RFC 9110 §5.6.2; nothing changes it.
+var tokenBytes = func() (table [256]bool) {
+	const tchar = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	for i := range len(tchar) {
+		table[tchar[i]] = true
+	}
+	return table
+}()
+
+// hasControl reports whether value has a control character, which wsgi.py
+// refuses, too (PEP 3333, The start_response() Callable).
+func hasControl(value []byte) bool {
+	for _, c := range value {
+		if c < ' ' || c == 0x7f {
+			return true
+		}
+	}
+	return false
 }
 
 func parseStatus(line []byte) (status int, reason []byte, ok bool) {
