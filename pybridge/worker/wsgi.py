@@ -147,8 +147,13 @@ class Exchange:
         """PEP 3333, The write() Callable."""
         if not isinstance(data, bytes):
             raise TypeError("write() takes bytes, got %s" % type(data).__name__)
-        if data:
-            self.send(data)
+        if not data:
+            return
+        beyond = not self.is_head and 0 <= self.declared < self.sent + len(data)
+        self.send(data)
+        if beyond:
+            # PEP 3333, Handling the Content-Length Header: what it allows has been sent.
+            raise ValueError("write() goes beyond Content-Length, %d bytes" % self.declared)
 
     # -- the way to the server process ---------------------------------------
 
