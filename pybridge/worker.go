@@ -43,6 +43,7 @@ type Worker struct {
 	data    *net.UnixConn
 	about   Interpreter
 	window  int
+	steer   func(frameHeader) // takes what would be sent, in embedded mode: there are no sockets
 
 	kick    chan struct{} // says that out is not empty
 	leaving chan string
