@@ -9,12 +9,28 @@ from _thread import allocate_lock, get_ident
 # ends its line cannot fill the memory.
 MAX_PARTIAL = 64 * 1024
 
+# The pieces of lines without their end, by thread identifier and stream.
+partial = {}
+standard = []  # the streams that install has made
+
+
+def end_lines():
+    """Ends the lines that this thread has begun, for the end of a request.
+
+    They would be the beginning of a line of its next request otherwise.
+    """
+    thread = get_ident()
+    for stream in standard:
+        if (thread, stream) in partial:
+            stream.flush()
+
 
 class LineStream(io.TextIOWrapper):
     """Stands in for sys.stdout, sys.stderr and wsgi.errors.
 
     Lines of different threads never mix: what a thread writes is kept until
-    its line ends, or until flush.
+    its line ends. flush ends it, too: whoever flushes wants it to be read now,
+    and the log is made of lines.
     """
 
     def __init__(self, descriptor):
@@ -26,16 +42,15 @@ class LineStream(io.TextIOWrapper):
             newline="\n",
             write_through=False,
         )
-        self._partial = {}  # thread identifier to the pieces of its unfinished line
         self._lock = allocate_lock()
 
     def write(self, text):
         if not isinstance(text, str):
             raise TypeError("write() argument must be str, not %s" % type(text).__name__)
-        thread = get_ident()
+        key = get_ident(), self
         end = text.rfind("\n") + 1
         if end:
-            whole = "".join(self._partial.pop(thread, ())) + text[:end]
+            whole = "".join(partial.pop(key, ())) + text[:end]
             rest = text[end:]
             with self._lock:
                 super().write(whole)
@@ -43,7 +58,7 @@ class LineStream(io.TextIOWrapper):
         else:
             rest = text
         if rest:
-            pieces = self._partial.setdefault(thread, [])
+            pieces = partial.setdefault(key, [])
             pieces.append(rest)
             if len(rest) > MAX_PARTIAL or len(pieces) > 1024:
                 self.flush()
@@ -54,10 +69,10 @@ class LineStream(io.TextIOWrapper):
             self.write(line)
 
     def flush(self):
-        pieces = self._partial.pop(get_ident(), None)
+        pieces = partial.pop((get_ident(), self), None)
         with self._lock:
             if pieces:
-                super().write("".join(pieces))
+                super().write("".join(pieces) + "\n")
             super().flush()
 
     def close(self):
@@ -75,6 +90,7 @@ def install():
     sys.stderr = LineStream(2)
     sys.__stdout__ = sys.stdout
     sys.__stderr__ = sys.stderr
+    standard[:] = sys.stdout, sys.stderr
     return sys.stderr
 
 

@@ -20,7 +20,7 @@ from _overlay.frames import (
     NOTE,
     RESPONSE,
 )
-from _overlay.streams import FileWrapper
+from _overlay.streams import FileWrapper, end_lines, partial
 
 # PEP 3333, The start_response() Callable: no control characters in a status
 # or in a field value. Line feeds join the parts of a head, and no other control
@@ -189,6 +189,8 @@ class Exchange:
                 close()
             except BaseException:
                 self.note("close() of the response:\n" + describe())
+        if partial:
+            end_lines()
         return last
 
     def answer(self, result):
@@ -212,6 +214,8 @@ class Exchange:
                 body = body[: self.declared]
         if self.is_head:
             body = b""
+        if partial:
+            end_lines()
         if len(body) > MAX_BODY:
             self.head = head
             self.declared = len(body)
@@ -317,6 +321,8 @@ class Exchange:
 
     def fail(self):
         """The last frame of a request whose application failed."""
+        if partial:
+            end_lines()
         if sys.exc_info()[0] is ClientGone:
             return HEADER.pack(0, self.number, BODY, FLAG_END | FLAG_LAST, 0, 0)
         text = describe().encode("utf-8", "backslashreplace")
