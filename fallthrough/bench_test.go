@@ -47,7 +47,7 @@ func BenchmarkAcquire(b *testing.B) {
 			for range clients {
 				go func() {
 					for left.Add(-1) >= 0 {
-						s, err := g.acquire()
+						s, err := g.acquire(nil)
 						if err != nil {
 							done <- err
 							return

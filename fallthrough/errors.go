@@ -23,6 +23,8 @@ var (
 
 // Errors that end a request before a worker process has it.
 var (
+	// ErrClientGone: the client has closed its connection. Nobody reads an answer.
+	ErrClientGone   = errors.New("fallthru: client is gone")
 	ErrQueueFull    = errors.New("fallthru: queue is full")
 	ErrQueueTimeout = errors.New("fallthru: queue timeout")
 	ErrStopping     = errors.New("fallthru: server is stopping")
@@ -34,6 +36,10 @@ var (
 	ErrBodyBroken   = errors.New("fallthru: request body is malformed or ended early")
 	ErrSpool        = errors.New("fallthru: request body cannot be stored")
 )
+
+// statusClientGone stands in the access log for a client that did not wait; the
+// number is nginx's.
+const statusClientGone = 499
 
 // statusFor maps an error to the status that the client gets. Its text never
 // leaves the server process.
@@ -47,6 +53,8 @@ func statusFor(err error) int {
 		return fasthttp.StatusBadRequest
 	case errors.Is(err, ErrQueueFull), errors.Is(err, ErrQueueTimeout), errors.Is(err, ErrStopping), errors.Is(err, ErrNoWorker):
 		return fasthttp.StatusServiceUnavailable
+	case errors.Is(err, ErrClientGone):
+		return statusClientGone
 	case errors.Is(err, ErrRequestTimeout):
 		return fasthttp.StatusGatewayTimeout
 	case errors.Is(err, ErrWorkerGone):
@@ -55,10 +63,11 @@ func statusFor(err error) int {
 	return fasthttp.StatusInternalServerError
 }
 
-// closesConnection reports whether err leaves bytes of the request unread, so
-// that what follows on the connection cannot be told from them.
+// closesConnection reports whether nothing more can come of the connection: err
+// leaves bytes of the request unread, so that what follows cannot be told from
+// them, or the client is gone.
 func closesConnection(err error) bool {
-	for _, unread := range []error{ErrBodyTooLarge, ErrBodyTimeout, ErrBodyBroken, ErrSpool} {
+	for _, unread := range []error{ErrClientGone, ErrBodyTooLarge, ErrBodyTimeout, ErrBodyBroken, ErrSpool} {
 		if errors.Is(err, unread) {
 			return true
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"sync"
 	"time"
 )
@@ -63,6 +64,11 @@ type GroupOptions struct {
 	// does not suffice for old and new ones together.
 	Rolling bool
 
+	// ClientGone reports whether the client of a connection has closed it. It
+	// is asked each second for requests that wait, and must not block. Nil
+	// means that nobody asks.
+	ClientGone func(net.Conn) bool
+
 	// Logger is told of starts and failures. Nil means slog.Default.
 	Logger *slog.Logger
 }
@@ -98,12 +104,13 @@ func setDefault[T comparable](v *T, value T) {
 type group struct {
 	opts GroupOptions
 
-	mu       sync.Mutex // guards what follows
-	members  []*member  // ready worker processes that take requests
-	queue    queue
-	timer    *time.Timer // expires the queue
-	failure  error       // why there is no worker process; nil while there may be one soon
-	failedAt time.Time
+	mu        sync.Mutex // guards what follows
+	members   []*member  // ready worker processes that take requests
+	queue     queue
+	timer     *time.Timer // expires the queue
+	goneTimer *time.Timer // withdraws waiters whose client is gone
+	failure   error       // why there is no worker process; nil while there may be one soon
+	failedAt  time.Time
 	// lastFailure is the text of the start that failed last, "" since one
 	// succeeded.
 	lastFailure string
@@ -171,8 +178,9 @@ func newGroup(opts GroupOptions) (*group, error) {
 	return g, nil
 }
 
-// acquire returns a free thread, and waits for one if it must.
-func (g *group) acquire() (*slot, error) {
+// acquire returns a free thread, and waits for one if it must. conn is the
+// client's; a client that is gone does not wait any longer.
+func (g *group) acquire(conn net.Conn) (*slot, error) {
 	g.mu.Lock()
 	if g.stopping {
 		g.mu.Unlock()
@@ -197,7 +205,7 @@ func (g *group) acquire() (*slot, error) {
 	}
 	g.wakeOne()
 	w := g.waiters.Get().(*waiter)
-	w.slot, w.err = nil, nil
+	w.slot, w.err, w.conn = nil, nil, conn
 	g.queue.push(w)
 	if g.opts.QueueTimeout > 0 {
 		w.deadline = time.Now().Add(g.opts.QueueTimeout)
@@ -205,10 +213,14 @@ func (g *group) acquire() (*slot, error) {
 			g.armTimer(g.opts.QueueTimeout)
 		}
 	}
+	if g.opts.ClientGone != nil && g.queue.length == 1 {
+		g.armGoneTimer()
+	}
 	g.mu.Unlock()
 
 	<-w.turn
 	s, err := w.slot, w.err
+	w.conn = nil
 	g.waiters.Put(w)
 	return s, err
 }
@@ -270,6 +282,27 @@ func (g *group) armTimer(d time.Duration) {
 		return
 	}
 	g.timer.Reset(d)
+}
+
+// goneInterval is how often the connections of waiting requests are looked at.
+const goneInterval = time.Second
+
+// armGoneTimer makes the queue be looked through. g.mu must be held.
+func (g *group) armGoneTimer() {
+	if g.goneTimer == nil {
+		g.goneTimer = time.AfterFunc(goneInterval, g.withdrawGone)
+		return
+	}
+	g.goneTimer.Reset(goneInterval)
+}
+
+func (g *group) withdrawGone() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.queue.withdraw(g.opts.ClientGone)
+	if g.queue.length > 0 {
+		g.armGoneTimer()
+	}
 }
 
 func (g *group) expireQueue() {

@@ -56,7 +56,7 @@ func TestLeastBusy(t *testing.T) {
 		held := map[*member][]*slot{}
 		all := map[*slot]bool{}
 		take := func() *slot {
-			s, err := g.acquire()
+			s, err := g.acquire(nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -81,7 +81,7 @@ func TestLeastBusy(t *testing.T) {
 		}
 		take()
 		take()
-		if _, err := g.acquire(); !errors.Is(err, ErrQueueFull) {
+		if _, err := g.acquire(nil); !errors.Is(err, ErrQueueFull) {
 			t.Errorf("seventh request of six threads: %v, want ErrQueueFull", err)
 		}
 		for s := range all {
@@ -303,7 +303,7 @@ func testGroupEnd(t *testing.T, needs, graceful, stopFor, took time.Duration, le
 	synctest.Wait()
 	served := make(chan error, 1)
 	if needs > 0 {
-		s, err := g.acquire()
+		s, err := g.acquire(nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -336,7 +336,7 @@ func testGroupEnd(t *testing.T, needs, graceful, stopFor, took time.Duration, le
 			t.Error("the request that was held is still there")
 		}
 	}
-	if _, err := g.acquire(); !errors.Is(err, ErrStopping) {
+	if _, err := g.acquire(nil); !errors.Is(err, ErrStopping) {
 		t.Errorf("a request afterwards: %v, want ErrStopping", err)
 	}
 	for i := range starts.count() {

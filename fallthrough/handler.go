@@ -154,7 +154,7 @@ func (h *Handler) serve(ctx *fasthttp.RequestCtx, m *mount, path []byte, b *body
 		HasBody:    b.exists,
 	}
 	for {
-		s, err := m.group.acquire()
+		s, err := m.group.acquire(ctx.Conn())
 		if err != nil {
 			return err
 		}
@@ -172,13 +172,19 @@ func (h *Handler) refuse(ctx *fasthttp.RequestCtx, err error) {
 	status := statusFor(err)
 	level := slog.LevelWarn
 	switch status {
+	case statusClientGone:
+		level = slog.LevelInfo
 	case fasthttp.StatusInternalServerError, fasthttp.StatusBadGateway, fasthttp.StatusGatewayTimeout:
 		level = slog.LevelDebug // the worker's side has said why, with the traceback
 	}
 	h.opts.Logger.Log(context.Background(), level, "request not answered by the application",
 		"status", status, "method", string(ctx.Method()), "target", string(ctx.RequestURI()), "error", err)
 	ctx.Response.Reset()
-	h.answer(ctx, status)
+	if status == statusClientGone {
+		ctx.SetStatusCode(status)
+	} else {
+		h.answer(ctx, status)
+	}
 	if seconds := retryAfter(err); seconds > 0 {
 		ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, strconv.Itoa(seconds))
 	}

@@ -187,7 +187,7 @@ func TestRetryIsNotKept(t *testing.T) {
 		}
 		g := newTestGroup(t, GroupOptions{Start: starts.start})
 		time.Sleep(5 * time.Second) // the second start is under way, since 3.25 s
-		if _, err := g.acquire(); !errors.Is(err, ErrLoad) {
+		if _, err := g.acquire(nil); !errors.Is(err, ErrLoad) {
 			t.Fatalf("acquire: %v, want ErrLoad", err)
 		}
 		time.Sleep(1500 * time.Millisecond) // it has failed, at 6.25 s

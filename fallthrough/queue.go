@@ -1,6 +1,9 @@
 package fallthru
 
-import "time"
+import (
+	"net"
+	"time"
+)
 
 // waiter is a request that waits for a free thread.
 type waiter struct {
@@ -8,6 +11,7 @@ type waiter struct {
 	slot       *slot
 	err        error
 	deadline   time.Time
+	conn       net.Conn // the client's
 	next, prev *waiter
 }
 
@@ -65,6 +69,18 @@ func (q *queue) expire(now time.Time, err error) time.Duration {
 		return 0
 	}
 	return q.first.deadline.Sub(now)
+}
+
+// withdraw removes the waiters whose client is gone.
+func (q *queue) withdraw(gone func(net.Conn) bool) {
+	for w := q.first; w != nil; {
+		next := w.next
+		if w.conn != nil && gone(w.conn) {
+			q.remove(w)
+			w.fail(ErrClientGone)
+		}
+		w = next
+	}
 }
 
 // failAll empties the queue.

@@ -60,7 +60,7 @@ func busyGroup(t *testing.T, opts GroupOptions) (*group, *slot) {
 	opts.Processes, opts.Threads = 1, 1
 	g := newTestGroup(t, opts)
 	synctest.Wait() // until it has its worker process
-	s, err := g.acquire()
+	s, err := g.acquire(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func acquireLater(g *group) <-chan result {
 	done := make(chan result, 1)
 	asked := time.Now()
 	go func() {
-		s, err := g.acquire()
+		s, err := g.acquire(nil)
 		done <- result{s, err, time.Since(asked)}
 	}()
 	synctest.Wait()
@@ -95,7 +95,7 @@ func TestQueueFirstInFirstOut(t *testing.T) {
 		served := make(chan int)
 		for i := range 20 {
 			go func() {
-				s, err := g.acquire()
+				s, err := g.acquire(nil)
 				if err != nil {
 					t.Error(err)
 					return

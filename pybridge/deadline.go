@@ -22,6 +22,9 @@ type deadlines struct {
 // must be held.
 func (w *Worker) watchDeadline(x *exchange) {
 	timeout := w.opts.RequestTimeout
+	if w.opts.ClientGone != nil && (timeout <= 0 || timeout > goneInterval) {
+		timeout = goneInterval
+	}
 	if timeout <= 0 {
 		return
 	}
@@ -45,16 +48,22 @@ var epoch = time.Now()
 func (w *Worker) checkDeadlines() {
 	now := time.Since(epoch)
 	next := time.Duration(0)
-	var late []*exchange
+	var late, gone []*exchange
 	w.mu.Lock()
 	for _, x := range w.table {
 		if x == nil {
 			continue
 		}
+		if w.isGone(x) {
+			gone = append(gone, x)
+		}
 		end := w.deadlineOf(x, now)
 		if end <= now {
 			late = append(late, x)
 			end = now + w.opts.InterruptTimeout
+		}
+		if w.opts.ClientGone != nil {
+			end = min(end, now+goneInterval)
 		}
 		if next == 0 || end < next {
 			next = end
@@ -65,6 +74,9 @@ func (w *Worker) checkDeadlines() {
 		w.deadlines.timer.Reset(max(next-now, time.Millisecond))
 	}
 	w.mu.Unlock()
+	for _, x := range gone {
+		x.abandon()
+	}
 	for _, x := range late {
 		w.overdue(x)
 	}
@@ -75,6 +87,9 @@ func (w *Worker) checkDeadlines() {
 // waits for that. w.mu must be held.
 func (w *Worker) deadlineOf(x *exchange, now time.Duration) time.Duration {
 	since := time.Duration(x.since.Load())
+	if w.opts.RequestTimeout <= 0 {
+		return now + time.Hour // somebody else's deadline is looked at before
+	}
 	if x.interrupted {
 		return since + w.opts.InterruptTimeout
 	}
@@ -126,6 +141,10 @@ func (w *Worker) leave(reason string) {
 // order sends a frame on the control socket. A failed write means that the
 // process is going; reap tells everybody.
 func (w *Worker) order(h frameHeader) {
+	if w.steer != nil {
+		w.steer(h)
+		return
+	}
 	_, _ = w.control.Write(appendFrameHeader(nil, h))
 }
 

@@ -2,6 +2,7 @@ package pybridge
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -29,6 +30,7 @@ type exchange struct {
 	ready   chan struct{} // says that something below has changed
 	fields  fieldList     // scratch space of the handler
 	free    func()
+	conn    net.Conn     // the client's
 	request []byte       // method and target, for the log
 	since   atomic.Int64 // when the worker process last sent something: time since epoch
 
@@ -55,6 +57,7 @@ func (x *exchange) index() int { return int(x.id & exchangeIndex) }
 
 // describe copies what the log says of the request, should anything go wrong.
 func (x *exchange) describe(ctx *fasthttp.RequestCtx) {
+	x.conn = ctx.Conn()
 	x.request = append(append(x.request[:0], ctx.Method()...), ' ')
 	x.request = append(x.request, ctx.RequestURI()...)
 }

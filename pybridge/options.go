@@ -3,6 +3,7 @@ package pybridge
 import (
 	"fmt"
 	"log/slog"
+	"net"
 	"path/filepath"
 	"time"
 )
@@ -67,6 +68,11 @@ type Options struct {
 	// DeadlockTimeout bounds how long the worker process may run no Python at
 	// all; then it is killed. Zero means no bound.
 	DeadlockTimeout time.Duration
+
+	// ClientGone reports whether the client of a connection has closed it. It
+	// is asked each second for requests in flight, and must not block. Nil
+	// means that nobody asks.
+	ClientGone func(net.Conn) bool
 
 	// Output is called with each line that the application writes to standard
 	// output, standard error or wsgi.errors, which stream says ("stdout" or

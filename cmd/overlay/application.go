@@ -57,6 +57,7 @@ func newFallthrough(cfg *config, python string, workers *workerSet, output *appO
 		RequestTimeout:   cfg.RequestTimeout,
 		InterruptTimeout: cfg.InterruptTimeout,
 		DeadlockTimeout:  cfg.DeadlockTimeout,
+		ClientGone:       clientGone,
 		Environ: []pybridge.Variable{
 			{Name: "SERVER_SOFTWARE", Value: "overlay/" + overlayVersion()},
 		},
@@ -89,6 +90,7 @@ func newFallthrough(cfg *config, python string, workers *workerSet, output *appO
 				InactivityTimeout: cfg.WorkerLimits.InactivityTimeout,
 				ProcessesMin:      cfg.WorkerLimits.ProcessesMin,
 				Rolling:           cfg.Reload.Rolling,
+				ClientGone:        clientGone,
 				Logger:            log,
 			},
 		}},
@@ -163,6 +165,8 @@ func (w pythonWorker) Serve(ctx *fasthttp.RequestCtx, r *fallthru.Request, free 
 	switch {
 	case errors.Is(err, pybridge.ErrNotSent):
 		return fmt.Errorf("%w: %w", fallthru.ErrNotHandedOver, err)
+	case errors.Is(err, pybridge.ErrClientGone):
+		return fmt.Errorf("%w: %w", fallthru.ErrClientGone, err)
 	case errors.Is(err, pybridge.ErrTimeout):
 		return fmt.Errorf("%w: %w", fallthru.ErrRequestTimeout, err)
 	case errors.Is(err, pybridge.ErrGone):

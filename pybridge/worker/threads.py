@@ -21,7 +21,7 @@ deque.append and deque.pop are atomic, with a GIL and without.
 import os
 import select
 import sys
-from _socket import MSG_CTRUNC, SCM_RIGHTS, SHUT_RDWR, SOL_SOCKET
+from _socket import MSG_CTRUNC, MSG_DONTWAIT, SCM_RIGHTS, SHUT_RDWR, SOL_SOCKET
 from array import array
 from collections import deque
 from io import BytesIO
@@ -241,9 +241,9 @@ class Pool:
 
     # -- reading -------------------------------------------------------------
 
-    def read(self):
+    def read(self, how=0):
         """Reads once and sorts the frames. Needs the turn. False at the end."""
-        data, ancillary, flags, _ = self.socket.recvmsg(READ_SIZE, 128)
+        data, ancillary, flags, _ = self.socket.recvmsg(READ_SIZE, 128, how)
         if ancillary:
             self.keep_descriptors(ancillary, flags)
         if not data:
@@ -270,6 +270,21 @@ class Pool:
             start = following
         self.rest = data[start:] if start < end else b""
         return True
+
+    def glance(self):
+        """Reads what has come, if nobody else would: it may be a CANCEL.
+
+        Whoever has the turn reads, now or when the watch has given it on. With
+        every thread in an application, nobody has it.
+        """
+        if not self.turn.acquire(blocking=False):
+            return
+        try:
+            self.read(MSG_DONTWAIT)
+        except BlockingIOError:
+            pass
+        finally:
+            self.turn.release()
 
     def keep_descriptors(self, ancillary, flags):
         if flags & MSG_CTRUNC:

@@ -232,6 +232,8 @@ class Exchange:
 
     def send(self, data):
         """Sends part of a body. Reports whether no more of it can follow."""
+        if self.head_sent:
+            self.pool.glance()
         if self.cancelled:
             raise ClientGone
         if self.is_head:
