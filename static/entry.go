@@ -74,6 +74,7 @@ func (h *Handler) newEntry(path []byte, f found, siblings *[codingIdentity]versi
 	}
 	name := string(f.name)
 	e.contentType = h.types.of(name)
+	e.cacheValue = h.rules.of(e.path, name)
 	e.modified = f.version.lastModified(now)
 	e.modField = e.modified.AppendFormat(make([]byte, 0, len(httpDate)), httpDate)
 	e.plain = &form{coding: codingIdentity, name: e.name, version: f.version, fresh: fresh, size: f.version.size,

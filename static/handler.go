@@ -15,6 +15,8 @@ type Handler struct {
 	trees   []*tree // aliases, longest prefix first, then the document root
 	hider   *hider
 	types   *mediaTypes
+	rules   *cacheRules
+	extra   *responseFields
 	started time.Time // zero of the handler's clock
 
 	table       *table
@@ -53,7 +55,24 @@ func New(o Options) (*Handler, error) {
 	if h.hider, err = newHider(o.Hide, o.HideSource); err != nil {
 		return nil, err
 	}
+	if h.rules, err = newCacheRules(o.CacheControl); err != nil {
+		return nil, err
+	}
+	if h.extra, err = newResponseFields(&o); err != nil {
+		return nil, err
+	}
+	if o.MIMETypes != "" {
+		if err := h.types.readFile(o.MIMETypes); err != nil {
+			return nil, err
+		}
+	}
 	if h.trees, err = h.opts.openTrees(); err != nil {
+		return nil, err
+	}
+	if err := h.checkPaths(); err != nil {
+		for _, t := range h.trees {
+			t.close()
+		}
 		return nil, err
 	}
 	for i, t := range h.trees {
@@ -122,11 +141,14 @@ func (h *Handler) Handle(ctx *fasthttp.RequestCtx) {
 
 // get answers GET and HEAD.
 func (h *Handler) get(ctx *fasthttp.RequestCtx, t *Target) {
+	now := h.now(ctx)
 	if !t.plain {
-		h.decline(ctx)
+		h.decline(ctx, t, now)
 		return
 	}
-	now := h.now(ctx)
+	if h.opts.DirectoryDownload && h.download(ctx, t, now) {
+		return
+	}
 	for try := 0; ; try++ {
 		e, err := h.find(t.Path, now)
 		if err == nil {
@@ -155,13 +177,19 @@ func (h *Handler) answer(ctx *fasthttp.RequestCtx, t *Target, e *entry, now time
 	case outcomeDirectory:
 		return h.list(ctx, t, e)
 	default:
-		h.decline(ctx)
+		h.decline(ctx, t, now)
 	}
 	return nil
 }
 
-// decline passes the request on.
-func (h *Handler) decline(ctx *fasthttp.RequestCtx) {
+// decline passes the request on, after the redirects and the single page.
+func (h *Handler) decline(ctx *fasthttp.RequestCtx, t *Target, now time.Time) {
+	if len(h.opts.Redirects) > 0 && h.ruled(ctx, t) {
+		return
+	}
+	if h.opts.SPA != "" && h.singlePage(ctx, t, now) {
+		return
+	}
 	if h.opts.Next != nil {
 		h.opts.Next(ctx)
 		return

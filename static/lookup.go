@@ -84,11 +84,13 @@ func (h *Handler) lookupIn(s *scratch, t *tree, rel []byte) (found, error) {
 		s.name = append(s.name[:0], name...)
 	}
 	v, err := t.stat(s.room())
-	switch {
-	case errors.Is(err, errAbsent):
-		return found{}, nil
-	case err != nil:
+	if err != nil && !errors.Is(err, errAbsent) {
 		return found{}, err
+	}
+	if v.kind != kindRegular && !slash && len(name) > 0 && len(h.opts.TryExtensions) > 0 {
+		if f, err := h.tryExtensions(s, t); err != nil || f.outcome == outcomeFile {
+			return f, err
+		}
 	}
 	switch {
 	case v.kind == kindRegular && !slash && !h.private(v):
@@ -125,6 +127,23 @@ func (h *Handler) directory(s *scratch, t *tree, v version, slash bool) (found, 
 		return found{outcome: outcomeRedirect, tree: t, version: v}, nil
 	}
 	return found{outcomeDirectory, t, s.name, v}, nil
+}
+
+// tryExtensions looks for s.name with one of Options.TryExtensions behind it. A file
+// goes before a directory of the same name without.
+func (h *Handler) tryExtensions(s *scratch, t *tree) (found, error) {
+	n := len(s.name)
+	for _, ext := range h.opts.TryExtensions {
+		s.name = append(s.name[:n], ext...)
+		if h.hider.hidden(s.name) {
+			continue
+		}
+		if f, err := h.regular(s, t); err != nil || f.outcome == outcomeFile {
+			return f, err
+		}
+	}
+	s.name = s.name[:n]
+	return found{}, nil
 }
 
 // regular answers with the file s.name if it is one that may be served.

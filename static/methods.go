@@ -30,11 +30,18 @@ func classOf(method []byte) methodClass {
 	return methodOther
 }
 
-// options answers OPTIONS for the server as a whole ("*") and where there is no
-// application that might know better.
+// options answers OPTIONS for the server as a whole ("*"), for files, and where there
+// is no application that might know better.
 func (h *Handler) options(ctx *fasthttp.RequestCtx, t *Target) {
 	if h.opts.Next != nil && string(t.Path) != "*" {
-		h.opts.Next(ctx)
+		// A script's question about a file is answered here, as the file itself is.
+		if h.extra.origins == nil || !t.plain || !h.isFile(ctx, t) {
+			h.opts.Next(ctx)
+			return
+		}
+	}
+	if h.preflight(ctx) {
+		h.status(ctx, fasthttp.StatusNoContent)
 		return
 	}
 	ctx.Response.Header.Set("Allow", allow)
@@ -44,4 +51,9 @@ func (h *Handler) options(ctx *fasthttp.RequestCtx, t *Target) {
 func (h *Handler) methodNotAllowed(ctx *fasthttp.RequestCtx) {
 	ctx.Response.Header.Set("Allow", allow)
 	h.status(ctx, fasthttp.StatusMethodNotAllowed)
+}
+
+func (h *Handler) isFile(ctx *fasthttp.RequestCtx, t *Target) bool {
+	e, err := h.find(t.Path, h.now(ctx))
+	return err == nil && e.outcome == outcomeFile
 }

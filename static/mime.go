@@ -1,6 +1,10 @@
 package static
 
-import "strings"
+import (
+	"fmt"
+	"os"
+	"strings"
+)
 
 // octetStream is the type of everything unknown. Nothing is ever guessed from the
 // content: with nosniff, a page that somebody uploaded as "a.xyz" stays a download.
@@ -151,4 +155,35 @@ func (m *mediaTypes) of(name string) []byte {
 		}
 	}
 	return m.unknown
+}
+
+// readFile adds the types of a file in the format of Apache's mime.types ("type ext
+// ext", a "#" begins a comment) or nginx's ("types {", lines that end in ";"). What it
+// says goes before the built-in types.
+func (m *mediaTypes) readFile(name string) error {
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return fmt.Errorf("media types: %w", err)
+	}
+	number := 0
+	for line := range strings.Lines(string(data)) {
+		number++
+		line, _, _ = strings.Cut(line, "#")
+		fields := strings.Fields(strings.ReplaceAll(line, ";", " "))
+		if len(fields) == 0 || fields[0] == "types" || fields[0] == "}" {
+			continue
+		}
+		kind, sub, ok := strings.Cut(fields[0], "/")
+		if !ok || !validFieldName(kind) || !validFieldName(sub) {
+			return fmt.Errorf("media types: %s, line %d: %q is not a media type", name, number, fields[0])
+		}
+		for _, ext := range fields[1:] {
+			ext = strings.ToLower(strings.TrimPrefix(ext, "."))
+			if ext == "" || strings.ContainsAny(ext, "/.") {
+				return fmt.Errorf("media types: %s, line %d: %q is not an extension", name, number, ext)
+			}
+			m.byExt[ext] = contentType(fields[0])
+		}
+	}
+	return nil
 }

@@ -1,6 +1,8 @@
 package static
 
 import (
+	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"runtime"
@@ -170,7 +172,7 @@ func (f *file) readDir(limit int) ([]fs.DirEntry, error) {
 	d := os.NewFile(uintptr(fd), ".")
 	defer d.Close()
 	entries, err := d.ReadDir(limit)
-	if err != nil && len(entries) == 0 {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
 	return entries, nil

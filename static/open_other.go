@@ -83,7 +83,7 @@ func (f *file) stat() (version, error) {
 
 func (f *file) readDir(limit int) ([]fs.DirEntry, error) {
 	entries, err := f.os.ReadDir(limit)
-	if err != nil && len(entries) == 0 {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
 	return entries, nil

@@ -31,6 +31,41 @@ type Options struct {
 	// Listing answers a directory without an index file with a page that lists it.
 	Listing bool
 
+	// DirectoryDownload answers "/folder/?download=zip" and "=tar" with the folder and
+	// all that is served below it, and lists links to it.
+	DirectoryDownload bool
+
+	// TryExtensions are tried, in order, behind a name that is not there: with ".html"
+	// the path /about answers with about.html.
+	TryExtensions []string
+
+	// SPA is the URL path of the page that answers what is not there, for a
+	// single-page application: /index.html, say. Where there is an application too,
+	// only requests that name text/html in Accept get it.
+	SPA string
+
+	// ErrorDocuments are the bodies of error responses: status to URL path of a file
+	// of at most 64 KiB. They must exist when New is called.
+	ErrorDocuments map[int]string
+
+	// Redirects answer what is not there, before SPA and Next; the first that fits
+	// counts. ReadRedirects reads them from a file.
+	Redirects []Redirect
+
+	// CacheControl rules go before the built-in ones: a year and immutable for names
+	// that carry a hash, no-cache for the others.
+	CacheControl []CacheRule
+
+	// Headers are added to every answer that is given here, not to those of Next.
+	Headers []Field
+
+	// CORS are the origins whose scripts may read the answers; "*" means all.
+	CORS []string
+
+	// MIMETypes is a file with media types (mime.types of Apache or nginx) that go
+	// before the built-in ones. Empty means none.
+	MIMETypes string
+
 	// Hide adds patterns (path.Match syntax, case ignored) of names that are neither
 	// served nor listed, nor anything below them. A pattern without a slash fits a
 	// name at any depth, one with a slash a path from the top of its tree. Names that
@@ -96,6 +131,20 @@ func (o Options) withDefaults() (Options, error) {
 	for _, name := range o.IndexFiles {
 		if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\\\x00") {
 			return o, fmt.Errorf("index file %q: want a plain file name", name)
+		}
+	}
+	for _, ext := range o.TryExtensions {
+		if len(ext) < 2 || ext[0] != '.' || strings.ContainsAny(ext, "/\\\x00") {
+			return o, fmt.Errorf("try extension %q: want one such as .html", ext)
+		}
+	}
+	if err := o.checkFallbacks(); err != nil {
+		return o, err
+	}
+	o.Redirects = slices.Clone(o.Redirects)
+	for i := range o.Redirects {
+		if err := o.Redirects[i].check(); err != nil {
+			return o, fmt.Errorf("redirect %s: %w", o.Redirects[i].From, err)
 		}
 	}
 	switch o.FollowSymlinks {

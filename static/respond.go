@@ -9,13 +9,16 @@ import (
 // status answers with a status code and, where one is allowed, a line of text that
 // says no more than the code: nothing of an error or a file name reaches a client.
 func (h *Handler) status(ctx *fasthttp.RequestCtx, code int) {
-	h.leaveBody(ctx)
+	h.common(ctx)
 	ctx.Response.SetStatusCode(code)
 	if code == fasthttp.StatusNoContent || code == fasthttp.StatusNotModified {
 		return
 	}
-	ctx.Response.Header.SetContentType("text/plain; charset=utf-8")
 	ctx.Response.Header.SetCanonical(nameNosniff, valueNosniff)
+	if h.opts.ErrorDocuments != nil && h.ErrorDocument(ctx, code) {
+		return
+	}
+	ctx.Response.Header.SetContentType("text/plain; charset=utf-8")
 	ctx.Response.SetBodyRaw(statusLines[code])
 }
 

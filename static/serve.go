@@ -28,7 +28,7 @@ func (h *Handler) serveFile(ctx *fasthttp.RequestCtx, e *entry, now time.Time) e
 		h.status(ctx, fasthttp.StatusPreconditionFailed)
 		return nil
 	case verdictNotModified:
-		h.fields(ctx, e, tag)
+		h.formFields(ctx, e, tag)
 		h.status(ctx, fasthttp.StatusNotModified)
 		return nil
 	}
@@ -76,8 +76,8 @@ func (h *Handler) serveRanges(ctx *fasthttp.RequestCtx, e *entry, f *form, range
 
 // contentFields sets the fields of 200 and 206, but for Content-Type.
 func (h *Handler) contentFields(ctx *fasthttp.RequestCtx, e *entry, f *form) {
-	h.leaveBody(ctx)
-	h.fields(ctx, e, f.etag)
+	h.common(ctx)
+	h.formFields(ctx, e, f.etag)
 	header := &ctx.Response.Header
 	header.SetCanonical(nameAcceptRanges, valueBytes)
 	header.SetCanonical(nameNosniff, valueNosniff)
@@ -86,8 +86,8 @@ func (h *Handler) contentFields(ctx *fasthttp.RequestCtx, e *entry, f *form) {
 	}
 }
 
-// fields sets what 200, 206 and 304 have in common (RFC 9110 section 15.4.5).
-func (h *Handler) fields(ctx *fasthttp.RequestCtx, e *entry, tag []byte) {
+// formFields sets what 200, 206 and 304 have in common (RFC 9110 section 15.4.5).
+func (h *Handler) formFields(ctx *fasthttp.RequestCtx, e *entry, tag []byte) {
 	header := &ctx.Response.Header
 	header.SetCanonical(nameETag, tag)
 	header.SetCanonical(nameLastModified, e.modField)
@@ -100,8 +100,12 @@ func (h *Handler) fields(ctx *fasthttp.RequestCtx, e *entry, tag []byte) {
 // vary tells caches that another Accept-Encoding may get another answer: on every
 // form, the plain one too (RFC 9110 section 12.5.5).
 func (h *Handler) vary(ctx *fasthttp.RequestCtx, e *entry) {
-	if e.vary {
+	switch {
+	case !e.vary:
+	case h.extra.origins == nil:
 		ctx.Response.Header.SetCanonical(nameVary, valueAcceptEncoding)
+	default:
+		h.addVary(ctx, "Accept-Encoding")
 	}
 }
 
