@@ -42,6 +42,12 @@ func (x *exchange) respond(ctx *fasthttp.RequestCtx) error {
 		(&stream{x: x}).Close() // the application is stopped; nobody will read its body
 		return err
 	}
+	if status := ctx.Response.StatusCode(); ctx.IsHead() || status == fasthttp.StatusNoContent || status == fasthttp.StatusNotModified {
+		// No body follows (RFC 9112 §6.3), and the worker process knows it. fasthttp
+		// sends an empty line, that of a trailer section, even after the head of a
+		// stream that it does not send, and the client would take it for an answer.
+		return (&stream{x: x, done: true}).Close()
+	}
 	x.stream(ctx, length)
 	return nil
 }
