@@ -1,0 +1,387 @@
+//go:build cgo
+
+package pybridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+	"golang.org/x/sys/unix"
+)
+
+// Embedded is an interpreter inside the server process, with its application.
+// It is a Worker without a process: the requests in flight, their deadlines and
+// the answers are kept by the same code, and what would be a frame on a socket
+// is a function call.
+type Embedded struct {
+	core        *Worker
+	interpreter *interpreter
+	leaving     chan string // nothing can take its place, so nothing is ever sent
+
+	mu        sync.Mutex // guards what follows
+	scratches []*scratch
+	rooms     []chan struct{} // by index of an exchange: the client has taken some of its body
+}
+
+// interpreter is the one CPython of this process. It lives as long as the
+// process: CPython cannot be started twice in earnest.
+type interpreter struct {
+	python  string      // path of the program that it stands for
+	orders  chan func() // run by Python's main thread, one after the other
+	about   Interpreter
+	owner   atomic.Pointer[Embedded] // who gets its frames, output and warnings
+	output  *process                 // reads its output
+	writers []*os.File               // the descriptors of sys.stdout and sys.stderr
+}
+
+// embedded guards the one interpreter of the process.
+var embedded struct {
+	mu          sync.Mutex
+	interpreter *interpreter // nil before the first StartEmbedded
+	err         error        // why it cannot be used
+	taken       bool         // an Embedded has it, or is being started
+}
+
+// StartEmbedded starts CPython in this process and loads the application. ctx
+// bounds the wait; an application that hangs in its import goes on doing so.
+// The error is a *LoadError when the application is at fault: then StartEmbedded
+// may be called again. It wraps ErrNoLibrary when the interpreter has no shared
+// library, and is ErrAlreadyEmbedded when the process has an Embedded, or had one.
+//
+// Signals stay with Go, and SIGPIPE is ignored from now on. The working directory
+// and PYTHONHOME of the process are changed.
+func StartEmbedded(ctx context.Context, opts Options) (*Embedded, error) {
+	opts, err := opts.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	embedded.mu.Lock()
+	defer embedded.mu.Unlock()
+	if embedded.taken {
+		return nil, ErrAlreadyEmbedded
+	}
+	if embedded.err != nil {
+		return nil, embedded.err
+	}
+	e := newEmbedded(opts)
+	if err := e.interpret(ctx); err != nil {
+		return nil, err
+	}
+	embedded.taken = true
+	loaded := make(chan error, 1)
+	go func() { loaded <- e.interpreter.loadApplication() }()
+	select {
+	case err := <-loaded:
+		embedded.taken = err == nil
+		if err != nil {
+			return nil, err
+		}
+		return e, nil
+	case <-ctx.Done():
+		go func() {
+			<-loaded
+			embedded.mu.Lock()
+			defer embedded.mu.Unlock()
+			embedded.taken = false
+		}()
+		return nil, fmt.Errorf("load the application: %w", context.Cause(ctx))
+	}
+}
+
+func newEmbedded(opts Options) *Embedded {
+	e := &Embedded{leaving: make(chan string)}
+	e.core = &Worker{
+		opts:    opts,
+		window:  opts.window(),
+		leaving: make(chan string, 1),
+		done:    make(chan struct{}),
+		process: &process{pid: os.Getpid(), ended: make(chan struct{})},
+		steer:   e.steer,
+	}
+	return e
+}
+
+// interpret finds the interpreter for e, and starts it the first time.
+// embedded.mu must be held.
+func (e *Embedded) interpret(ctx context.Context) error {
+	python := e.core.opts.Python
+	if p := embedded.interpreter; p != nil {
+		if p.python != python {
+			return fmt.Errorf("%w: that of %s, not %s", ErrAlreadyEmbedded, p.python, python)
+		}
+		p.owner.Store(e)
+		e.interpreter = p
+		return nil
+	}
+	library, err := Library(ctx, python)
+	if err != nil {
+		return err
+	}
+	p, err := startInterpreter(python, library, e.core.opts.settings(), e)
+	if err == nil {
+		err = checkVersion(p.about)
+	}
+	if err != nil {
+		embedded.err = fmt.Errorf("start %s in this process: %w", library, err)
+		return embedded.err
+	}
+	embedded.interpreter = p
+	e.interpreter = p
+	return nil
+}
+
+// captureOutput makes the descriptors for sys.stdout and sys.stderr, whose lines
+// go to the owner.
+func (p *interpreter) captureOutput() (stdout, stderr int, err error) {
+	p.output = &process{pid: os.Getpid(), ended: make(chan struct{})}
+	for _, stream := range []string{"stdout", "stderr"} {
+		reader, writer, err := os.Pipe()
+		if err != nil {
+			return 0, 0, err
+		}
+		p.output.pipes = append(p.output.pipes, reader)
+		p.writers = append(p.writers, writer)
+		p.output.output.Add(1)
+		go p.output.readLines(reader, stream, func(pid int, stream string, line []byte) {
+			if output := p.owner.Load().core.opts.Output; output != nil {
+				output(pid, stream, line)
+			}
+		})
+	}
+	return int(p.writers[0].Fd()), int(p.writers[1].Fd()), nil
+}
+
+// endOutput passes on the last lines. What Python prints after that goes to the
+// standard error of the process: its descriptors must not come to mean another file.
+func (p *interpreter) endOutput() {
+	for _, w := range p.writers {
+		// At worst the lines that are there are waited for in vain for a moment.
+		_ = unix.Dup3(2, int(w.Fd()), unix.O_CLOEXEC)
+	}
+	p.output.closeOutput()
+}
+
+// PID returns the process identifier of this process.
+func (e *Embedded) PID() int { return e.core.PID() }
+
+// Interpreter returns what Python says of itself.
+func (e *Embedded) Interpreter() Interpreter { return e.interpreter.about }
+
+// Done is closed when Stop has ended.
+func (e *Embedded) Done() <-chan struct{} { return e.core.done }
+
+// Leaving never receives: no other interpreter could take the place of this one.
+func (e *Embedded) Leaving() <-chan string { return e.leaving }
+
+// Usage returns the CPU time and the resident bytes of this process.
+func (e *Embedded) Usage() (cpu time.Duration, memory int64, err error) { return e.core.Usage() }
+
+// Serve hands a request to the application; see Worker.Serve.
+//
+// The application runs on a goroutine of its own, which does nothing else: on
+// the thread that this one has just now. So a response can be sent while it is
+// being made, and no thread has to be woken for one that is there at once.
+func (e *Embedded) Serve(ctx *fasthttp.RequestCtx, r *Request, free func()) error {
+	x, s, err := e.prepare(ctx, r, free)
+	if err != nil {
+		free()
+		return err
+	}
+	go e.run(x, s)
+	<-x.ready
+	return x.respond(ctx)
+}
+
+// prepare registers the request and describes it to the C core.
+func (e *Embedded) prepare(ctx *fasthttp.RequestCtx, r *Request, free func()) (*exchange, *scratch, error) {
+	w := e.core
+	w.mu.Lock()
+	if w.closed {
+		w.mu.Unlock()
+		return nil, nil, ErrNotSent
+	}
+	x := w.acquire(free)
+	x.describe(ctx)
+	w.watchDeadline(x)
+	w.mu.Unlock()
+	s := e.scratch(x)
+	s.frame = appendRequest(s.frame[:0], x.id, ctx, r, &x.fields)
+	if err := s.describe(r.File); err != nil {
+		w.forget(x)
+		w.recycle(x)
+		return nil, nil, err
+	}
+	return x, s, nil
+}
+
+// scratch returns memory for a call, and sees to the room of its exchange.
+func (e *Embedded) scratch(x *exchange) *scratch {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for len(e.rooms) <= x.index() {
+		e.rooms = append(e.rooms, make(chan struct{}, 1))
+	}
+	n := len(e.scratches)
+	if n == 0 {
+		return newScratch()
+	}
+	s := e.scratches[n-1]
+	e.scratches = e.scratches[:n-1]
+	return s
+}
+
+// run runs the application for x, and tells the handler how it ended.
+func (e *Embedded) run(x *exchange, s *scratch) {
+	head, body, complete, err := s.run()
+	x.mu.Lock()
+	switch {
+	case err != nil:
+		e.core.opts.Logger.Error("the application failed", "worker", e.PID(), "request", string(x.request), "error", err)
+		x.failure = ErrApplication
+	case complete && x.failure == nil:
+		x.head, x.hasHead = append(x.head, head...), true
+		x.failure = x.body.add(body)
+		x.last = true
+	}
+	x.mu.Unlock()
+	e.core.forget(x)
+	e.mu.Lock()
+	s.shrink()
+	e.scratches = append(e.scratches, s)
+	e.mu.Unlock()
+	// The thread first: a client that has its answer finds it free.
+	x.free()
+	x.signal()
+	x.release()
+}
+
+// What becomes of a frame from Python.
+type verdict int
+
+const (
+	takenIn verdict = iota
+	noRoom          // once waitRoom has returned it may be
+	nobody          // reads that response any more
+)
+
+// take takes in a frame about a response that is not made the quick way. file
+// is a descriptor that goes with it, or -1; it stays the caller's.
+func (e *Embedded) take(frame []byte, file int) verdict {
+	w := e.core
+	h, payload, _, err := readFrame(frame)
+	if err != nil {
+		w.opts.Logger.Error("embedded Python does not keep to the protocol", "worker", e.PID(), "error", err)
+		return nobody
+	}
+	x := w.lookup(h.request)
+	if x == nil {
+		return nobody
+	}
+	if h.kind != frameNote && h.flags&flagEnd == 0 {
+		x.mu.Lock()
+		gone := x.gone || x.failure != nil
+		full := x.body.size()+int64(len(payload)-h.head) > int64(w.window)
+		x.mu.Unlock()
+		switch {
+		case gone:
+			return nobody
+		case full:
+			return noRoom
+		}
+	}
+	var in incoming
+	if file >= 0 {
+		again, err := unix.FcntlInt(uintptr(file), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			x.fail(fmt.Errorf("take over the file of a response: %w", err))
+			return nobody
+		}
+		in.descriptors = append(in.descriptors, os.NewFile(uintptr(again), "response file"))
+	}
+	if err := w.dispatch(&in, h, payload); err != nil {
+		w.opts.Logger.Error("embedded Python does not keep to the protocol", "worker", e.PID(), "error", err)
+		x.fail(ErrApplication)
+		return nobody
+	}
+	x.since.Store(int64(time.Since(epoch)))
+	if h.flags&flagEnd == 0 { // else run has more to say, and says it at once
+		x.signal()
+	}
+	return takenIn
+}
+
+// waitRoom waits until the client of the frame's request has taken some of its
+// body, or has gone.
+func (e *Embedded) waitRoom(header []byte) {
+	if h := readHeader(header); e.core.lookup(h.request) != nil {
+		<-e.room(h.request)
+	}
+}
+
+func (e *Embedded) room(id uint32) chan struct{} {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.rooms[id&exchangeIndex]
+}
+
+// steer does what a worker process does with a frame about a request in flight.
+func (e *Embedded) steer(h frameHeader) {
+	switch h.kind {
+	case frameInterrupt:
+		// It has to wait for the GIL, which the request may hold.
+		go func() {
+			if stack := interrupt(h.request); stack != "" {
+				e.core.opts.Logger.Error("the application at the request timeout", "worker", e.PID(), "traceback", stack)
+			}
+		}()
+	case frameWindow, frameCancel:
+	default:
+		return
+	}
+	select {
+	case e.room(h.request) <- struct{}{}:
+	default:
+	}
+}
+
+// Stop refuses new requests, fails those in flight with ErrGone, and runs
+// Python's exit handlers. It returns when they have run or ctx ends. Threads
+// that run Python go on until the process ends.
+func (e *Embedded) Stop(ctx context.Context) {
+	w := e.core
+	w.mu.Lock()
+	if w.closed {
+		w.mu.Unlock()
+		<-w.done
+		return
+	}
+	w.closed = true
+	lost := append([]*exchange(nil), w.table...)
+	w.mu.Unlock()
+	for _, x := range lost {
+		if x != nil {
+			w.opts.Logger.Error("request lost: the server stops", "worker", w.PID(), "request", string(x.request))
+			x.fail(ErrGone)
+			e.steer(frameHeader{kind: frameCancel, request: x.id})
+		}
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- e.interpreter.stop() }()
+	var err error
+	select {
+	case err = <-stopped:
+	case <-ctx.Done():
+		err = errors.New("they take too long")
+	}
+	if err != nil {
+		w.opts.Logger.Error("exit handlers of the application", "error", err)
+	}
+	e.interpreter.endOutput()
+	close(w.done)
+}

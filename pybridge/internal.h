@@ -1,0 +1,82 @@
+/* What the C files of pybridge share among themselves. */
+#ifndef PYB_INTERNAL_H
+#define PYB_INTERNAL_H
+
+#include "pyapi.h"
+#include "pybridge.h"
+
+enum { PYB_SHAPES = 64 };
+
+/* The environ keys of requests with the same field names. */
+struct pyb_shape {
+	char *names; /* owned; NULL in an empty place */
+	size_t length;
+	size_t count;
+	PyObject **keys; /* owned array of new references */
+};
+
+/* An operating system thread that has run Python here. Its thread state lives
+ * as long as it does, so that threading.local does, too. */
+struct pyb_thread {
+	PyThreadState *state;
+	int gil;             /* what PyGILState_Ensure said */
+	unsigned long ident; /* threading.get_ident() */
+	struct pyb_shape shapes[PYB_SHAPES];
+
+	_Atomic unsigned long long running; /* the request that it runs, see interp.c; 0 for none */
+	struct pyb_thread *next, *previous;
+};
+
+/* What the program in embedded.py gives the C core: new references, kept for ever. */
+struct pyb_program {
+	PyObject *application;
+	PyObject *base;       /* dict: what each environ has */
+	PyObject *bytes_io;   /* io.BytesIO */
+	PyObject *open_input; /* descriptor to input stream */
+	PyObject *make;       /* Exchange of a request that leaves the quick way */
+	PyObject *complete;   /* the rest of such a request */
+	PyObject *timeout;    /* RequestTimeout */
+	PyObject *stack;      /* stack of a thread as text */
+};
+extern struct pyb_program pyb_program;
+
+/* pyb_enter takes the GIL; it makes a thread state for a new thread. Returns
+ * NULL when there is no memory for that. pyb_leave gives the GIL back. */
+struct pyb_thread *pyb_enter(void);
+void pyb_leave(struct pyb_thread *thread);
+
+/* pyb_begin and pyb_end mark what a thread runs, for pyb_interrupt. pyb_end takes
+ * back an exception that is still to be raised. Both need the GIL. */
+void pyb_begin(struct pyb_thread *thread, uint32_t number);
+void pyb_end(struct pyb_thread *thread);
+
+/* pyb_check_fork ends this process if it was forked from the one with the Go
+ * runtime: there is no server in it to go back to. */
+void pyb_check_fork(void);
+
+/* pyb_error_take clears the exception being raised and returns a new reference
+ * to it, with its traceback; NULL when there is none. Needs the GIL. */
+PyObject *pyb_error_take(void);
+
+/* pyb_error_text does the same and returns it as text for the log. Needs the GIL. */
+char *pyb_error_text(const char *doing);
+
+/* pyb_text copies a str into a string; NULL when it is none. Needs the GIL. */
+char *pyb_text(PyObject *text);
+
+/* pyb_wsgi_init makes the types and keys of wsgi.c; -1 with an exception. Needs the GIL. */
+int pyb_wsgi_init(void);
+void pyb_shapes_clear(struct pyb_thread *thread);
+
+/* pyb_streams_native returns a new dict of the functions that Python calls, go
+ * being passed on to Go; NULL with an exception. Needs the GIL. */
+PyObject *pyb_streams_native(uintptr_t go);
+
+/* pyb_input returns a new reference to the input stream of a request, whose
+ * file it takes over; NULL with an exception. Needs the GIL. */
+PyObject *pyb_input(const struct pyb_request *request, const char *body);
+
+/* pyb_input_close closes an input stream that has a file. Needs the GIL. */
+void pyb_input_close(PyObject *input);
+
+#endif
