@@ -1,0 +1,66 @@
+"""Views about processes and threads."""
+
+import os
+import threading
+
+import support
+
+local = threading.local()
+
+
+def worker(environ, start_response):
+    """Which process and thread this is, and how often this thread has been here."""
+    local.count = getattr(local, "count", 0) + 1
+    return support.answer_json(
+        start_response,
+        {
+            "pid": os.getpid(),
+            "thread": threading.get_ident(),
+            "count": local.count,
+            "named": threading.current_thread().name,
+            "multithread": bool(environ["wsgi.multithread"]),
+            "multiprocess": bool(environ["wsgi.multiprocess"]),
+        },
+    )
+
+
+def meet(environ, start_response):
+    """Waits until ?n= requests are here at the same time."""
+    name, count = support.query(environ, "note"), support.query(environ, "n", 1)
+    support.note(name, "%d %d\n" % (os.getpid(), threading.get_ident()))
+    support.wait_for(lambda: support.read_note(name).count("\n") >= count, "%d requests at once" % count)
+    return worker(environ, start_response)
+
+
+def event(environ, start_response):
+    """Notes what the client says, for a client on another machine."""
+    support.note(support.query(environ, "note"), support.query(environ, "text") or "x")
+    return support.answer_text(start_response, "noted\n")
+
+
+def read(environ, start_response):
+    """The text of a note, for a client on another machine."""
+    return support.answer_json(start_response, support.read_note(support.query(environ, "note")))
+
+
+def modify_globals(environ, start_response):
+    """Changes what the process has only once; the next request must not suffer."""
+    before = os.getcwd()
+    os.chdir("/")
+    os.chdir(before)
+    threading.Thread(target=lambda: None, name="conformance").start()
+    return support.answer_text(start_response, "changed\n")
+
+
+def pid_alone(environ, start_response):
+    return support.answer_text(start_response, "%d" % os.getpid())
+
+
+VIEWS = {
+    "worker": worker,
+    "meet": meet,
+    "event": event,
+    "read": read,
+    "globals": modify_globals,
+    "pid": pid_alone,
+}

@@ -1,0 +1,172 @@
+package conformance
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// worker is what the views process/worker and process/meet say.
+type worker struct {
+	PID, Thread, Count int
+	Multithread        bool
+	Multiprocess       bool
+}
+
+var processGroup = group{"process", "Thread Support", []testCase{
+	{"all-at-once", extra, "every thread of every process runs a request at the same time", needWorkers | needAlone, func(t *testing.T, s *server) {
+		n, name := s.processes*s.threads, newNote()
+		answers := make([]worker, n)
+		var all sync.WaitGroup
+		for i := range answers {
+			c := s.dial(t)
+			all.Go(func() {
+				c.send(request{target: fmt.Sprintf("/process/meet?n=%d&note=%s", n, name)})
+				if r, err := c.tryHead("GET"); err == nil {
+					if c.finish(r); r.status == 200 {
+						answers[i] = into[worker](t, r)
+					}
+				}
+			})
+		}
+		all.Wait()
+		threads, processes := map[[2]int]bool{}, map[int]bool{}
+		for _, w := range answers {
+			threads[[2]int{w.PID, w.Thread}], processes[w.PID] = true, true
+		}
+		if len(threads) != n || len(processes) != s.processes {
+			t.Errorf("%d requests at once met in %d threads of %d processes, want %d of %d", n, len(threads), len(processes), n, s.processes)
+		}
+	}},
+	{"no-more-at-once", extra, "no more requests run at the same time than there are threads", needWorkers | needHere | needAlone, func(t *testing.T, s *server) {
+		n, name := s.processes*s.threads, newNote()
+		answers := make([]*response, 2*n)
+		var all sync.WaitGroup
+		for i := range answers {
+			c := s.dial(t)
+			all.Go(func() {
+				// Each waits for the n-th to come in; more than n can come in only after that.
+				c.send(request{target: fmt.Sprintf("/process/meet?n=%d&note=%s", n, name)})
+				if r, err := c.tryHead("GET"); err == nil {
+					c.finish(r)
+					answers[i] = r
+				}
+			})
+		}
+		all.Wait()
+		threads := map[string]bool{}
+		text, _ := s.readNote(t, name)
+		for _, line := range strings.Fields(strings.ReplaceAll(strings.TrimSpace(text), " ", "/")) {
+			threads[line] = true
+		}
+		if len(threads) > n {
+			t.Errorf("%d threads have run requests, want at most %d", len(threads), n)
+		}
+		for i, r := range answers {
+			if r == nil || r.status != 200 {
+				t.Errorf("request %d was not answered: %+v", i, r)
+			}
+		}
+	}},
+	{"single-thread", must, "wsgi.multithread false: no second request while one runs", needWorkers | needHere | needAlone, func(t *testing.T, s *server) {
+		if s.threads != 1 || s.processes != 1 {
+			t.Skip("there is more than one thread")
+		}
+		name := newNote()
+		first := s.dial(t)
+		first.send(request{target: "/iter/blocks?n=1&note=" + name})
+		first.head("GET")
+		first.expect("block 0\n")
+		second := s.dial(t)
+		second.send(request{target: "/process/event?note=" + name + "-second"})
+		// The first is still in its iteration, and the second has to wait for it.
+		if _, ran := s.readNote(t, name+"-second"); ran {
+			t.Error("the second request ran while the first did")
+		}
+		s.note(t, name+"-0")
+		rest := second.head("GET")
+		second.finish(rest)
+		if rest.status != 200 {
+			t.Errorf("second request: got %d", rest.status)
+		}
+	}},
+	{"thread-local", extra, "a thread serves many requests: threading.local survives", needAlone, func(t *testing.T, s *server) {
+		seen := map[[2]int]map[int]bool{}
+		const n = 60
+		for range n {
+			w := into[worker](t, s.ok(t, "/process/worker"))
+			id := [2]int{w.PID, w.Thread}
+			if seen[id] == nil {
+				seen[id] = map[int]bool{}
+			}
+			if seen[id][w.Count] {
+				t.Errorf("thread %v was at its request number %d twice: its threading.local was lost", id, w.Count)
+			}
+			seen[id][w.Count] = true
+		}
+		if s.processes*s.threads > 0 && len(seen) > s.processes*s.threads {
+			t.Errorf("%d threads ran %d requests, want at most %d", len(seen), n, s.processes*s.threads)
+		}
+	}},
+	{"side-effects", extra, "threads and working directory of the application are its own affair", 0, func(t *testing.T, s *server) {
+		for range 5 {
+			s.wantBody(t, "/process/globals", "changed\n")
+		}
+	}},
+	{"many-connections", must, "requests of many clients do not get mixed up", 0, func(t *testing.T, s *server) {
+		var all sync.WaitGroup
+		for i := range 10 {
+			c := s.dial(t)
+			all.Go(func() {
+				for j := range 20 {
+					body := fmt.Sprintf("client %d request %d", i, j)
+					c.send(request{method: "POST", target: "/input/echo", body: []byte(body)})
+					r, err := c.tryHead("POST")
+					if err != nil {
+						t.Errorf("client %d, request %d: %v", i, j, err)
+						return
+					}
+					if c.finish(r); string(r.body) != body {
+						t.Errorf("client %d, request %d: got %q", i, j, r.body)
+						return
+					}
+				}
+			})
+		}
+		all.Wait()
+	}},
+}}
+
+// peakMemory returns the largest resident size that the process has had, in bytes.
+func peakMemory(t *testing.T, pid int) int {
+	t.Helper()
+	return 1024 * processStatus(t, pid, "VmHWM")
+}
+
+// parentOf returns the process that started pid: the server, for its workers.
+func parentOf(t *testing.T, pid int) int {
+	t.Helper()
+	return processStatus(t, pid, "PPid")
+}
+
+// processStatus returns a number from /proc/pid/status.
+func processStatus(t *testing.T, pid int, name string) int {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Skip("needs /proc: ", err)
+	}
+	_, rest, ok := strings.Cut(string(text), "\n"+name+":")
+	fields := strings.Fields(rest)
+	if !ok || len(fields) == 0 {
+		t.Skipf("/proc/%d/status has no %s", pid, name)
+	}
+	n, err := strconv.Atoi(fields[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}

@@ -1,0 +1,167 @@
+package conformance
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"overlay/tests/e2e/program"
+)
+
+var (
+	flagURL       = flag.String("url", "", "test the server at this address, which serves suite:application")
+	flagAdapter   = flag.String("adapter", "", "test the server that this file describes")
+	flagProcesses = flag.Int("processes", 0, "worker processes of the server at -url; 0 means unknown")
+	flagThreads   = flag.Int("threads", 0, "threads of each worker process of the server at -url; 0 means unknown")
+	flagPatience  = flag.Duration("patience", time.Minute, "bound of everything that a case waits for; far longer than anything takes")
+	flagLevel     = flag.String("level", "extra", "which cases to run: must, should (and must), extra (all)")
+
+	theProgram *program.Program // overlay; nil with -url and -adapter
+)
+
+func TestMain(m *testing.M) {
+	os.Exit(testMain(m))
+}
+
+func testMain(m *testing.M) int {
+	flag.Parse()
+	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == parallel.DefValue {
+		// Cases wait for the server more than they compute.
+		_ = parallel.Value.Set("6")
+	}
+	if *flagURL != "" || *flagAdapter != "" {
+		return m.Run()
+	}
+	root, err := filepath.Abs("../..")
+	if err == nil {
+		theProgram, err = program.Build(root)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "conformance:", err)
+		return 1
+	}
+	defer theProgram.Remove()
+	return m.Run()
+}
+
+// TestConformance runs every case over every server: overlay with each
+// interpreter, once with two processes of five threads, and once with one
+// thread in all and a mount point.
+func TestConformance(t *testing.T) {
+	switch {
+	case *flagURL != "":
+		s := atURL(t, *flagURL)
+		runGroups(t, s)
+	case *flagAdapter != "":
+		a, err := readAdapter(*flagAdapter)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Run(a.Name, func(t *testing.T) { runGroups(t, a.start(t)) })
+	default:
+		for _, python := range interpreters(t) {
+			t.Run(python.name, func(t *testing.T) {
+				t.Parallel()
+				runGroups(t, startOverlay(t, python.file, 2, 5, ""))
+			})
+			t.Run(python.name+"-single", func(t *testing.T) {
+				t.Parallel()
+				runGroups(t, startOverlay(t, python.file, 1, 1, "/m%C3%A9%20t"))
+			})
+		}
+	}
+}
+
+func runGroups(t *testing.T, s *server) {
+	most, ok := map[string]level{"must": must, "should": should, "extra": extra}[*flagLevel]
+	if !ok {
+		t.Fatalf("-level: got %q, want must, should or extra", *flagLevel)
+	}
+	for _, g := range groups {
+		t.Run(g.name, func(t *testing.T) {
+			for _, c := range g.cases {
+				if c.level > most {
+					continue
+				}
+				t.Run(c.name, func(t *testing.T) {
+					if missing := s.has(c.needs); missing != "" {
+						t.Skip("needs " + missing)
+					}
+					for pattern, why := range s.skip {
+						if regexp.MustCompile("^(?:" + pattern + ")$").MatchString(g.name + "/" + c.name) {
+							t.Skip("known: " + why)
+						}
+					}
+					if c.needs&needAlone == 0 {
+						t.Parallel()
+					}
+					defer func() {
+						if t.Failed() {
+							t.Logf("%s: PEP 3333, %s: %s", c.level, g.section, c.says)
+						}
+					}()
+					c.run(t, s)
+				})
+			}
+		})
+	}
+}
+
+// TestCases checks the table itself: a name that is used twice would hide a
+// case, and a case without a sentence has no reason.
+func TestCases(t *testing.T) {
+	seen := map[string]bool{}
+	for _, g := range groups {
+		if g.section == "" || len(g.cases) == 0 {
+			t.Errorf("group %q: no section or no cases", g.name)
+		}
+		for _, c := range g.cases {
+			name := g.name + "/" + c.name
+			if seen[name] || strings.ContainsAny(c.name, " /") || c.says == "" || c.run == nil {
+				t.Errorf("case %q: repeated, ill-named, or without a sentence", name)
+			}
+			seen[name] = true
+		}
+	}
+	t.Logf("%d cases", len(seen))
+}
+
+// interpreter is a Python to run the application with.
+type interpreter struct {
+	name string // as in cpython3.11.7
+	file string
+}
+
+// interpreters returns those that tests/python-envs prepared. Without any,
+// python3 on PATH will do, unless OVERLAY_TEST_REQUIRED asks for all.
+func interpreters(t *testing.T) (all []interpreter) {
+	t.Helper()
+	files, err := filepath.Glob("../../.cache/python/*/bin/python")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		name := filepath.Base(filepath.Dir(filepath.Dir(file)))
+		if file, err = filepath.Abs(file); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, interpreter{strings.Replace(name, "-", "", 1), file})
+	}
+	if len(all) > 0 {
+		return all
+	}
+	if os.Getenv("OVERLAY_TEST_REQUIRED") != "" {
+		t.Fatal("no interpreter is prepared: run ./test prepare")
+	}
+	file, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skip("there is no python3 on PATH, and none is prepared: run ./test prepare")
+	}
+	return []interpreter{{"python3", file}}
+}
