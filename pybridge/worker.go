@@ -58,6 +58,8 @@ type Worker struct {
 	closed bool
 	held   int // requests in flight
 
+	generation uint32 // the upper bits of the last request's number
+
 	deadlines deadlines
 	lastBeat  atomic.Int64 // when Python last showed that it runs: time since epoch
 }
@@ -84,21 +86,26 @@ func Start(ctx context.Context, opts Options) (*Worker, error) {
 	}
 	ready := make(chan error, 1)
 	readers := make(chan struct{})
-	go w.readControl(ready)
+	controlRead := make(chan struct{})
+	go func() {
+		defer close(controlRead)
+		w.readControl(ready)
+	}()
 	go func() {
 		defer close(readers)
 		w.readData()
 	}()
 	go w.writeData()
-	go w.reap(readers)
+	go w.reap(readers, controlRead)
 
 	select {
 	case err = <-ready:
 	case <-w.process.ended:
 		// What it said before it ended is more than its exit status.
+		<-w.done
 		select {
 		case err = <-ready:
-		case <-w.done:
+		default:
 			err = fmt.Errorf("worker process %d ended before it was ready: %s", w.PID(), w.process.state())
 		}
 	case <-ctx.Done():
@@ -175,6 +182,7 @@ func (w *Worker) Kill() { w.process.kill() }
 func (w *Worker) readControl(ready chan<- error) {
 	buf := make([]byte, 0, 4096)
 	chunk := make([]byte, 4096)
+	told := false // ready or failed: it comes once, and nobody waits for another
 	for {
 		n, err := w.control.Read(chunk)
 		if err != nil {
@@ -189,6 +197,13 @@ func (w *Worker) readControl(ready chan<- error) {
 			}
 			if size == 0 {
 				break
+			}
+			if h.kind == frameReady || h.kind == frameFailed {
+				if told {
+					w.protocolError("control socket", fmt.Errorf("%w: ready or failed a second time", errFrame))
+					return
+				}
+				told = true
 			}
 			switch h.kind {
 			case frameReady:
@@ -223,10 +238,15 @@ func (w *Worker) readControl(ready chan<- error) {
 const drainTimeout = time.Second
 
 // reap waits for the end of the process and tells everybody.
-func (w *Worker) reap(readers <-chan struct{}) {
+func (w *Worker) reap(readers ...<-chan struct{}) {
 	<-w.process.ended
-	timer := time.AfterFunc(drainTimeout, func() { w.data.Close() })
-	<-readers
+	timer := time.AfterFunc(drainTimeout, func() {
+		w.data.Close()
+		w.control.Close()
+	})
+	for _, read := range readers {
+		<-read // to the end: why the application was not loaded, the last answers
+	}
 	timer.Stop()
 	w.mu.Lock()
 	w.closed = true
@@ -311,7 +331,6 @@ func (w *Worker) acquire(free func()) *exchange {
 	if n := len(w.idle); n > 0 {
 		x = w.idle[n-1]
 		w.idle = w.idle[:n-1]
-		x.id += exchangeGeneration
 	} else {
 		x = newExchange(w)
 	}
@@ -326,7 +345,10 @@ func (w *Worker) acquire(free func()) *exchange {
 		index = len(w.table)
 		w.table = append(w.table, nil)
 	}
-	x.id = x.id&^exchangeIndex | uint32(index)
+	// Counted for all of them together: the exchange that had this index before
+	// may still be sending its body, and post a frame about it.
+	w.generation += exchangeGeneration
+	x.id = w.generation | uint32(index)
 	x.reset(free)
 	w.table[index] = x
 	w.held++
