@@ -57,6 +57,8 @@ func newFallthrough(cfg *config, python string, workers *workerSet, output *appO
 		RequestTimeout:   cfg.RequestTimeout,
 		InterruptTimeout: cfg.InterruptTimeout,
 		DeadlockTimeout:  cfg.DeadlockTimeout,
+		ResponseBuffer:   cfg.ResponseBuffer,
+		ResponseSpool:    cfg.ResponseSpool,
 		ClientGone:       clientGone,
 		Environ: []pybridge.Variable{
 			{Name: "SERVER_SOFTWARE", Value: "overlay/" + overlayVersion()},
@@ -74,7 +76,7 @@ func newFallthrough(cfg *config, python string, workers *workerSet, output *appO
 		Mounts: []fallthru.Mount{{
 			Path: app.MountPoint,
 			Group: fallthru.GroupOptions{
-				Start:          func(ctx context.Context) (fallthru.Worker, error) { return startWorker(ctx, options, workers) },
+				Start:          starter(cfg, options, workers),
 				Processes:      cfg.Processes,
 				Threads:        cfg.Threads,
 				QueueBacklog:   orNone(cfg.QueueBacklog),
@@ -111,20 +113,25 @@ func orNone(n int) int {
 	return n
 }
 
-// pythonWorker makes a fallthru.Worker of a worker process of pybridge.
-type pythonWorker struct{ *pybridge.Worker }
+// pythonWorker makes a fallthru.Worker of a host of pybridge.
+type pythonWorker struct{ pythonHost }
 
 func startWorker(ctx context.Context, options pybridge.Options, workers *workerSet) (fallthru.Worker, error) {
 	w, err := pybridge.Start(ctx, options)
 	if err != nil {
-		var load *pybridge.LoadError
-		if errors.As(err, &load) {
-			return nil, &loadError{text: load.Text}
-		}
-		return nil, err
+		return nil, startError(err)
 	}
 	workers.add(w)
 	return pythonWorker{w}, nil
+}
+
+// startError turns the error of a start into one that fallthru knows.
+func startError(err error) error {
+	var load *pybridge.LoadError
+	if errors.As(err, &load) {
+		return &loadError{text: load.Text}
+	}
+	return err
 }
 
 // loadError is why the application could not be loaded, traceback and all.
@@ -143,7 +150,7 @@ func lastLine(text string) string {
 
 // Usage implements fallthru.Worker.
 func (w pythonWorker) Usage() (fallthru.Usage, error) {
-	cpu, memory, err := w.Worker.Usage()
+	cpu, memory, err := w.pythonHost.Usage()
 	return fallthru.Usage{CPU: cpu, Memory: memory}, err
 }
 
@@ -161,7 +168,7 @@ func (w pythonWorker) Serve(ctx *fasthttp.RequestCtx, r *fallthru.Request, free 
 		BodySize:   r.BodySize,
 		HasBody:    r.HasBody,
 	}
-	err := w.Worker.Serve(ctx, request, free)
+	err := w.pythonHost.Serve(ctx, request, free)
 	switch {
 	case errors.Is(err, pybridge.ErrNotSent):
 		return fmt.Errorf("%w: %w", fallthru.ErrNotHandedOver, err)

@@ -28,6 +28,7 @@ type config struct {
 
 	Processes        int
 	Threads          int
+	ThreadsGiven     bool          // Threads was asked for; a free-threaded Python has another default
 	QueueBacklog     int           // requests that may wait for a free thread
 	QueueTimeout     time.Duration // longest wait for a free thread
 	StartupTimeout   time.Duration // from start of a worker process to its ready message
@@ -39,6 +40,8 @@ type config struct {
 	Reload           reloadConfig
 	GracefulTimeout  time.Duration // how long a stop waits for requests in flight
 	LimitRequestBody int64         // bytes
+	ResponseBuffer   int           // bytes of one response that wait for a slow client in memory
+	ResponseSpool    int64         // and after that in a temporary file
 	SocketTimeout    time.Duration // longest silence of a client in the middle of a body or response
 	HeaderTimeout    time.Duration // from the first byte of a request to the end of its fields
 	KeepAliveTimeout time.Duration // idle time between two requests of one connection; 0 closes it after each response
@@ -69,6 +72,7 @@ type applicationConfig struct {
 	PythonPath       []string // directories added to sys.path, .pth files read
 	Python           string   // interpreter asked for; "" lets pybridge.FindPython choose
 	SetEnv           []envVar // added to os.environ and to each environ
+	Embedded         bool     // runs in the server process, not in worker processes
 }
 
 // venvDir is the folder beside the application, where a .venv is looked for: that

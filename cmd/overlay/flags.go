@@ -38,6 +38,7 @@ type serveCommand struct {
 	Setenv           pairList     `group:"Application" placeholder:"NAME VALUE" help:"Set a variable in os.environ and in the WSGI environ. NAME=VALUE works too. Repeatable."`
 	Python           string       `group:"Python" placeholder:"PATH" help:"Interpreter that runs the application, or the folder of a virtual environment. Default: the one in $$VIRTUAL_ENV, else in .venv beside the application, else python3 on PATH."`
 	PythonPath       repeatedList `group:"Python" placeholder:"DIR" help:"Add DIR to sys.path and read its .pth files. Repeatable."`
+	EmbeddedMode     bool         `group:"Python" help:"Run Python inside the server process: faster by far, but a crash of the application ends the server. Needs a shared libpython."`
 
 	Processes      int           `group:"Processes and queue" placeholder:"N" default:"1" help:"Worker processes."`
 	Threads        int           `group:"Processes and queue" placeholder:"N" default:"5" help:"Request threads in each worker process."`
@@ -56,15 +57,17 @@ type serveCommand struct {
 	DisableReloading  bool          `group:"Processes and queue" help:"Do not look whether the script has changed. SIGHUP reloads all the same."`
 	Rolling           bool          `group:"Processes and queue" help:"Reload one worker process at a time, where memory does not suffice for old and new ones together."`
 
-	RequestTimeout   time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"60s" help:"Longest silence of the application before and within a response: the client gets 504, the thread overlay.RequestTimeout. 0 means no limit."`
-	InterruptTimeout time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"5s" help:"Time that overlay.RequestTimeout may take to free its thread; then the worker process is replaced."`
-	DeadlockTimeout  time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"60s" help:"Time that a worker process may run no Python at all; then it is replaced. 0 means no limit."`
-	ShutdownTimeout  time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"5s" help:"Time that the exit handlers of a worker process may take; then it is killed."`
-	LimitRequestBody byteSize      `group:"Limits and timeouts" placeholder:"SIZE" default:"10M" help:"Largest request body; a larger one is answered 413. K, M and G stand for powers of 1024."`
-	GracefulTimeout  time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"15s" help:"Time that a stop waits for requests in flight."`
-	HeaderTimeout    time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"15s" help:"Time that a client may take to send the head of a request."`
-	KeepAliveTimeout time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"75s" help:"Time that a connection may stay idle between two requests; 0 closes it after each response."`
-	SocketTimeout    time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"60s" help:"Longest silence of a client in the middle of a body or a response."`
+	RequestTimeout     time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"60s" help:"Longest silence of the application before and within a response: the client gets 504, the thread overlay.RequestTimeout. 0 means no limit."`
+	InterruptTimeout   time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"5s" help:"Time that overlay.RequestTimeout may take to free its thread; then the worker process is replaced."`
+	DeadlockTimeout    time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"60s" help:"Time that a worker process may run no Python at all; then it is replaced. 0 means no limit."`
+	ShutdownTimeout    time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"5s" help:"Time that the exit handlers of a worker process may take; then it is killed."`
+	ResponseBufferSize byteSize      `group:"Limits and timeouts" placeholder:"SIZE" default:"1M" help:"Bytes of one response that wait in memory for a slow client."`
+	ResponseSpoolSize  byteSize      `group:"Limits and timeouts" placeholder:"SIZE" default:"128M" help:"Bytes of one response that wait in a temporary file after that; beyond both, the application waits."`
+	LimitRequestBody   byteSize      `group:"Limits and timeouts" placeholder:"SIZE" default:"10M" help:"Largest request body; a larger one is answered 413. K, M and G stand for powers of 1024."`
+	GracefulTimeout    time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"15s" help:"Time that a stop waits for requests in flight."`
+	HeaderTimeout      time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"15s" help:"Time that a client may take to send the head of a request."`
+	KeepAliveTimeout   time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"75s" help:"Time that a connection may stay idle between two requests; 0 closes it after each response."`
+	SocketTimeout      time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"60s" help:"Longest silence of a client in the middle of a body or a response."`
 
 	Host               string `group:"Listener and TLS" placeholder:"ADDRESS" default:"127.0.0.1" help:"Address to listen on; 0.0.0.0 or :: for all of this machine."`
 	Port               int    `group:"Listener and TLS" placeholder:"N" default:"8000" help:"Port for HTTP; 0 lets the system choose one."`

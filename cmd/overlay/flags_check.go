@@ -32,7 +32,7 @@ func newConfig(c *serveCommand, given map[string]int, dir string) (*config, erro
 	k := &checker{serveCommand: c, given: given, dir: dir, cfg: &config{}}
 	for _, check := range []func() error{
 		k.application, k.entryPoint, k.files, k.aliases, k.python,
-		k.numbers, k.workers, k.listener, k.certificate, k.logs, k.effect,
+		k.numbers, k.workers, k.listener, k.certificate, k.logs, k.embedded, k.effect,
 	} {
 		if err := check(); err != nil {
 			return nil, err
@@ -230,11 +230,12 @@ func (k *checker) logs() error {
 func (k *checker) effect() error {
 	if k.cfg.Application.Type == applicationStatic {
 		for _, option := range []string{
-			"callable-object", "mount-point", "working-directory", "setenv", "python", "python-path",
+			"callable-object", "mount-point", "working-directory", "setenv", "python", "python-path", "embedded-mode",
 			"processes", "threads", "queue-backlog", "queue-timeout", "startup-timeout", "limit-request-body",
 			"request-timeout", "interrupt-timeout", "deadlock-timeout", "shutdown-timeout",
 			"maximum-requests", "restart-interval", "cpu-time-limit", "memory-limit",
 			"inactivity-timeout", "processes-min", "reload-on-changes", "reload-pattern", "disable-reloading", "rolling",
+			"response-buffer-size", "response-spool-size",
 		} {
 			if k.given[option] > 0 {
 				return usagef("leave it out, or name the application: overlay --document-root DIR hello.wsgi",

@@ -28,8 +28,25 @@ func (k *checker) workers() error {
 		InactivityTimeout: k.InactivityTimeout,
 		ProcessesMin:      least,
 	}
+	k.cfg.ThreadsGiven = k.given["threads"] > 0
+	if k.ResponseBufferSize < minResponseBuffer || k.ResponseBufferSize > maxResponseBuffer {
+		return usagef("without it 1M of a response waits in memory", "--response-buffer-size: got %d bytes, want %d to %d",
+			k.ResponseBufferSize, minResponseBuffer, maxResponseBuffer)
+	}
+	if k.ResponseSpoolSize > maxResponseBuffer {
+		return usagef("beyond it the application waits for its client", "--response-spool-size: got %d bytes, want at most %d",
+			k.ResponseSpoolSize, maxResponseBuffer)
+	}
+	k.cfg.ResponseBuffer, k.cfg.ResponseSpool = int(k.ResponseBufferSize), int64(k.ResponseSpoolSize)
 	return k.reloading()
 }
+
+// Bounds of --response-buffer-size and --response-spool-size: two frames of a
+// worker process, and what one of them may count ahead.
+const (
+	minResponseBuffer = 256 << 10
+	maxResponseBuffer = 1 << 30
+)
 
 // reloading checks what makes the application reload.
 func (k *checker) reloading() error {

@@ -52,6 +52,9 @@ func TestWorkerOptionErrors(t *testing.T) {
 		{"--reload-pattern *.html", "no effect without --reload-on-changes"},
 		{"--reload-on-changes --reload-pattern [", "want a pattern of file names"},
 		{"--reload-on-changes --reload-pattern a/*.html", "want a pattern of file names"},
+		{"--response-buffer-size 262143", "--response-buffer-size: got 262143 bytes, want 262144 to 1073741824"},
+		{"--response-buffer-size 1025M", "--response-buffer-size: got 1074790400 bytes"},
+		{"--response-spool-size 1025M", "--response-spool-size: got 1074790400 bytes"},
 		{"--rolling", "no effect with one worker process"},
 	} {
 		t.Run(test.args, func(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"runtime"
 	"sync"
 
 	"overlay/fallthrough"
@@ -38,7 +39,13 @@ func serve(ctx context.Context, cfg *config, stdout, stderr io.Writer) error {
 		if err != nil {
 			return err
 		}
+		if err := checkEmbedded(ctx, cfg, python.Path); err != nil {
+			return err
+		}
 		info.PythonPath, info.PythonVersion = python.Path, python.String()
+		if python.FreeThreaded && !cfg.ThreadsGiven {
+			cfg.Threads = runtime.GOMAXPROCS(0) // without a GIL, each of them computes
+		}
 		workers := newWorkerSet()
 		site.app, err = newFallthrough(cfg, python.Path, workers, newAppOutput(stderr, cfg), log)
 		if err != nil {
