@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"overlay/fallthrough"
+	"overlay/pybridge"
+
+	"github.com/valyala/fasthttp"
+)
+
+// pythonHost is what runs the application: a worker process, or the interpreter
+// inside this process.
+type pythonHost interface {
+	Serve(ctx *fasthttp.RequestCtx, r *pybridge.Request, free func()) error
+	PID() int
+	Done() <-chan struct{}
+	Leaving() <-chan string
+	Usage() (cpu time.Duration, memory int64, err error)
+	Stop(ctx context.Context)
+}
+
+// starter returns what starts the application where cfg wants it.
+func starter(cfg *config, options pybridge.Options, workers *workerSet) fallthru.Starter {
+	if !cfg.Application.Embedded {
+		return func(ctx context.Context) (fallthru.Worker, error) { return startWorker(ctx, options, workers) }
+	}
+	return func(ctx context.Context) (fallthru.Worker, error) {
+		e, err := pybridge.StartEmbedded(ctx, options)
+		if err != nil {
+			return nil, startError(err)
+		}
+		return pythonWorker{e}, nil
+	}
+}
+
+// embedded checks --embedded-mode against what has no meaning with it: the
+// server process cannot be replaced while it serves.
+func (k *checker) embedded() error {
+	k.cfg.Application.Embedded = k.EmbeddedMode
+	if !k.EmbeddedMode {
+		return nil
+	}
+	if !pybridge.EmbeddedAvailable {
+		return usagef("build with CGO_ENABLED=1", "--embedded-mode is not part of this build of overlay")
+	}
+	if k.Processes > 1 {
+		return usagef("leave out one of them", "--processes %d with --embedded-mode: one server process hosts one Python", k.Processes)
+	}
+	for _, option := range []string{
+		"maximum-requests", "restart-interval", "cpu-time-limit", "memory-limit", "inactivity-timeout", "processes-min",
+		"reload-on-changes", "reload-pattern", "disable-reloading", "rolling", "deadlock-timeout",
+	} {
+		if k.given[option] > 0 {
+			return usagef("leave out one of them", "--%s has no effect with --embedded-mode: there is no worker process to replace", option)
+		}
+	}
+	k.cfg.Reload = reloadConfig{}
+	return nil
+}
+
+// checkEmbedded finds out whether the interpreter python can be embedded, if it
+// is to be. The error is for whoever typed the command.
+func checkEmbedded(ctx context.Context, cfg *config, python string) error {
+	if !cfg.Application.Embedded {
+		return nil
+	}
+	_, err := pybridge.Library(ctx, python)
+	if errors.Is(err, pybridge.ErrNoLibrary) {
+		return withHint(fmt.Errorf("--embedded-mode: %w", err), "leave out --embedded-mode: worker processes need no library")
+	}
+	return err
+}
