@@ -123,6 +123,18 @@ func (x *exchange) release() {
 func (x *exchange) receive(h frameHeader, payload []byte, file *os.File) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if err := x.takeIn(h, payload, file); err != nil {
+		return err
+	}
+	if h.flags&flagEnd != 0 && !x.last && x.failure == nil {
+		// Nobody would ever wake the handler that waits for the rest.
+		return fmt.Errorf("%w: a request ended before its response did", errFrame)
+	}
+	return nil
+}
+
+// takeIn sorts a frame by its kind. x.mu must be held.
+func (x *exchange) takeIn(h frameHeader, payload []byte, file *os.File) error {
 	switch h.kind {
 	case frameResponse:
 		if x.hasHead {

@@ -17,13 +17,16 @@ import (
 const (
 	roleVariable   = "OVERLAY_TEST_ROLE"
 	socketVariable = "OVERLAY_TEST_SOCKET"
-	rolePeer       = "peer" // a worker process that hands its sockets to the test
+	roleServer     = "server" // a server process that is to be killed
+	rolePeer       = "peer"   // a worker process that hands its sockets to the test
 )
 
 func TestMain(m *testing.M) {
 	switch os.Getenv(roleVariable) {
 	case rolePeer:
 		os.Exit(lendSockets(os.Getenv(socketVariable)))
+	case roleServer:
+		os.Exit(runServer())
 	}
 	os.Exit(m.Run())
 }

@@ -22,8 +22,10 @@ type peer struct {
 	record   *record
 	control  *net.UnixConn
 	data     *net.UnixConn
+	relay    *net.UnixConn  // to the process itself
 	requests chan peerFrame // what the server process has sent on the data socket
 	orders   chan peerFrame // and on the control socket, hello apart
+	served   chan error     // what Serve returns, where a test waits for it
 }
 
 type peerFrame struct {
@@ -114,6 +116,7 @@ func offerPeer(t testing.TB, change ...func(*Options)) (*peer, <-chan error) {
 		t.Fatal(err)
 	}
 	files := filesOf(t, oob[:n])
+	p.relay = relay
 	p.control, p.data = connOf(t, files[0]), connOf(t, files[1])
 	go func() { // a process that has ended has no sockets
 		_, _ = relay.Read(first[:])
@@ -223,6 +226,11 @@ func (p *peer) read(conn *net.UnixConn, to chan<- peerFrame) {
 			buf = buf[frameHeaderSize+size:]
 		}
 	}
+}
+
+// exit makes the process end by itself, with this code.
+func (p *peer) exit(code byte) {
+	_, _ = p.relay.Write([]byte{code}) // or it has been killed
 }
 
 // send sends a frame. It may find the socket closed: the test then sees what

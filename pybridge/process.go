@@ -31,12 +31,19 @@ type process struct {
 // spawn starts the interpreter with the worker program. Descriptor 3 of the
 // new process is its end of the control socket, descriptor 4 of the data socket.
 func spawn(opts Options) (p *process, control, data *net.UnixConn, err error) {
+	var ours []*net.UnixConn
 	var theirs []*os.File
 	defer func() {
 		for _, f := range theirs {
 			closeFile(f)
 		}
-		if err != nil && p != nil {
+		if err == nil {
+			return
+		}
+		for _, conn := range ours {
+			conn.Close()
+		}
+		if p != nil {
 			p.closeOutput()
 		}
 	}()
@@ -44,12 +51,12 @@ func spawn(opts Options) (p *process, control, data *net.UnixConn, err error) {
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	theirs = append(theirs, theirControl)
+	ours, theirs = append(ours, control), append(theirs, theirControl)
 	data, theirData, err := socketPair("data")
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	theirs = append(theirs, theirData)
+	ours, theirs = append(ours, data), append(theirs, theirData)
 
 	// The last word is for people who read the output of ps.
 	cmd := exec.Command(opts.Python, "-c", bootCommand, "overlay worker: "+opts.Application.EntryPoint)

@@ -181,10 +181,13 @@ func (s *stream) readFile(p []byte, file *os.File) (int, error) {
 	n, err := file.ReadAt(p[:min(int64(len(p)), s.x.fileLen)], s.x.filePos)
 	s.x.filePos += int64(n)
 	s.x.fileLen -= int64(n)
-	if errors.Is(err, io.EOF) && s.x.fileLen > 0 {
-		return n, s.cut(io.ErrUnexpectedEOF)
+	if err == nil || s.x.fileLen == 0 {
+		return n, nil
 	}
-	return n, nil
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF // the file became shorter
+	}
+	return n, s.cut(err)
 }
 
 // Close ends the stream. When the body has not been sent whole, the

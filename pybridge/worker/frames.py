@@ -58,6 +58,18 @@ MAX_BODY = 128 * 1024
 # The largest status and fields of a response.
 MAX_HEAD = 256 * 1024
 
+# The most bytes of text for the log: the server process takes no larger frame.
+MAX_TEXT = 256 * 1024
+
+
+def encode_text(text):
+    """Returns text for the log as bytes; the middle of a very long one is left out."""
+    data = text.encode("utf-8", "backslashreplace")
+    if len(data) <= MAX_TEXT:
+        return data
+    half = MAX_TEXT // 2 - 50
+    return b"%b\n[... %d bytes left out ...]\n%b" % (data[:half], len(data) - 2 * half, data[-half:])
+
 
 class ProtocolError(Exception):
     """The server process sent what this worker does not understand."""

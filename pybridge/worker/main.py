@@ -18,6 +18,7 @@ from _overlay.frames import (
     READY,
     STACK,
     STOP,
+    encode_text,
 )
 from _overlay.threads import Pool
 from _overlay.wsgi import Requests, describe
@@ -33,7 +34,8 @@ class Control:
         self.pool = None  # whose requests it may be told to interrupt
 
     def send(self, kind, text):
-        data = text.encode("utf-8", "backslashreplace")
+        # A list of files is no text: part of a name would be another name.
+        data = text.encode("utf-8", "backslashreplace") if kind == FILES else encode_text(text)
         try:
             self.socket.sendall(HEADER.pack(len(data), 0, kind, 0, 0, 0) + data)
         except OSError:

@@ -19,6 +19,7 @@ from _overlay.frames import (
     MAX_HEAD,
     NOTE,
     RESPONSE,
+    encode_text,
 )
 from _overlay.streams import FileWrapper, end_lines, partial
 
@@ -327,11 +328,11 @@ class Exchange:
             end_lines()
         if sys.exc_info()[0] is ClientGone:
             return HEADER.pack(0, self.number, BODY, FLAG_END | FLAG_LAST, 0, 0)
-        text = describe().encode("utf-8", "backslashreplace")
+        text = encode_text(describe())
         return HEADER.pack(len(text), self.number, ERROR, FLAG_END | FLAG_LAST, 0, 0) + text
 
     def note(self, text):
-        data = text.encode("utf-8", "backslashreplace")
+        data = encode_text(text)
         self.pool.put(HEADER.pack(len(data), self.number, NOTE, 0, 0, 0) + data, True)
 
 
