@@ -1,141 +1,252 @@
 package tlsauth
 
 import (
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"os"
-	"strings"
+	"log/slog"
+	"slices"
 	"time"
 )
 
-// Reasons why a certificate or key is refused, beyond the file's being unreadable.
+// Reasons why options are refused that concern no file.
 var (
-	ErrNoCertificate = errors.New("tlsauth: file holds no PEM certificate")
-	ErrNoKey         = errors.New("tlsauth: file holds no PEM private key")
-	ErrEncryptedKey  = errors.New("tlsauth: private key is encrypted with a passphrase")
-	ErrKeyMismatch   = errors.New("tlsauth: private key does not belong to the certificate")
 	ErrMinVersion    = errors.New("tlsauth: TLS version is not supported")
+	ErrNothingToShow = errors.New("tlsauth: no certificate is given")
+	ErrNoAnchorFile  = errors.New("tlsauth: rules and revocation lists need trust anchors")
 )
 
-// Options describes the TLS of one listener. Config copies what it needs.
+// Verify says what becomes of a client without a certificate that passes.
+type Verify uint8
+
+const (
+	// Optional asks, and completes the handshake whatever comes. Decide refuses.
+	Optional Verify = iota
+	// Required ends the handshake. The user of a browser learns nothing of why, so it
+	// is for programs.
+	Required
+)
+
+// Options describes the TLS of one listener. New copies what it needs.
 type Options struct {
-	// CertificateFile is a PEM file: the server's certificate first, then the
-	// intermediates up to, and without, the trust anchor.
-	CertificateFile string
-	// KeyFile is a PEM file with the private key of the first certificate. When it is
-	// empty the key is taken from CertificateFile.
-	KeyFile string
+	// CertificateFile and KeyFile are short for one Certificate, the first.
+	CertificateFile, KeyFile string
+	// Certificates are those of the server. A client gets the first that fits the
+	// name it asks for (SNI), and the first of all when none does.
+	Certificates []Certificate
+	// GetCertificate, if not nil, is asked first, for certificates that come from
+	// elsewhere (ACME). It returns nil, nil for names that are not its own. The
+	// challenge protocol acme-tls/1 is offered with it.
+	GetCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+
+	// AnchorFile is a PEM file of trust anchors. Empty means that no client is asked
+	// for a certificate.
+	AnchorFile string
+	// RevocationFiles are revocation lists, PEM or DER, by authorities in AnchorFile.
+	RevocationFiles []string
+	// Verify says when a client without a certificate that passes is refused.
+	Verify Verify
+	// Rules says which paths ask for a certificate. Nil means the whole site when
+	// there are trust anchors.
+	Rules []Rule
+	// UserName is the variable whose value becomes REMOTE_USER; empty means none.
+	UserName string
+	// ServerEnviron adds what the server's certificate says to the environ: thirty
+	// variables for each request.
+	ServerEnviron bool
+
 	// MinVersion is tls.VersionTLS12 or tls.VersionTLS13; zero means TLS 1.2.
 	MinVersion uint16
+	// MaxVersion is one of the two, or zero for the newest.
+	MaxVersion uint16
+	// CipherSuites are those of TLS 1.2; nil means all with forward secrecy and
+	// authenticated encryption. See ParseCiphers.
+	CipherSuites []uint16
+	// NextProtos is what ALPN offers; nil means HTTP/1.1.
+	NextProtos []string
+
+	// Logger gets warnings and what becomes of a reload. Nil means slog.Default.
+	Logger *slog.Logger
 	// Now replaces time.Now in tests.
 	Now func() time.Time
 }
 
-// Config reads the files of o and returns a configuration for a server that speaks
-// HTTP/1.1, and warnings: whole sentences for people about a certificate that will
-// be served though clients will refuse it, or will soon.
-//
-// The configuration is the caller's. It has session ticket keys of its own, shared
-// with no other.
+// Config reads the files of o and returns a configuration for a server, and
+// warnings: whole sentences for people about what will be served though clients
+// will refuse it, or will soon. New does the same for who reloads.
 func (o Options) Config() (config *tls.Config, warnings []string, err error) {
-	minVersion := o.MinVersion
-	switch minVersion {
-	case 0:
-		minVersion = tls.VersionTLS12
-	case tls.VersionTLS12, tls.VersionTLS13:
-	default:
-		return nil, nil, fmt.Errorf("%w: got %s, want TLS 1.2 or 1.3", ErrMinVersion, tls.VersionName(minVersion))
-	}
-	certificate, err := o.load()
+	s, err := New(o)
 	if err != nil {
 		return nil, nil, err
 	}
-	now := time.Now
-	if o.Now != nil {
-		now = o.Now
-	}
-	return &tls.Config{
-		Certificates: []tls.Certificate{certificate},
-		MinVersion:   minVersion,
-		NextProtos:   []string{"http/1.1"},
-	}, validityWarnings(o.CertificateFile, certificate.Leaf, now()), nil
+	return s.Config(), s.Warnings(), nil
 }
 
-// load reads certificates and key and makes sure that they belong together.
-func (o Options) load() (tls.Certificate, error) {
-	certificates, err := os.ReadFile(o.CertificateFile)
-	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("load certificate: %w", err)
+// checked fills in the defaults of o and refuses what makes no sense.
+func (o Options) checked() (Options, error) {
+	if o.MinVersion == 0 {
+		o.MinVersion = tls.VersionTLS12
 	}
-	if !holdsBlock(certificates, isCertificate) {
-		return tls.Certificate{}, fmt.Errorf("load certificate %s: %w", o.CertificateFile, ErrNoCertificate)
-	}
-	keyFile, key := o.KeyFile, certificates
-	if keyFile == "" {
-		keyFile = o.CertificateFile
-	} else if key, err = os.ReadFile(keyFile); err != nil {
-		return tls.Certificate{}, fmt.Errorf("load private key: %w", err)
-	}
-	if holdsBlock(key, isEncryptedKey) {
-		return tls.Certificate{}, fmt.Errorf("load private key %s: %w", keyFile, ErrEncryptedKey)
-	}
-	if !holdsBlock(key, isKey) {
-		return tls.Certificate{}, fmt.Errorf("load private key %s: %w", keyFile, ErrNoKey)
-	}
-	certificate, err := tls.X509KeyPair(certificates, key)
-	if err != nil {
-		// crypto/tls has no error values to tell its reasons apart by.
-		if strings.Contains(err.Error(), "does not match") {
-			return tls.Certificate{}, fmt.Errorf("load certificate %s with private key %s: %w", o.CertificateFile, keyFile, ErrKeyMismatch)
-		}
-		return tls.Certificate{}, fmt.Errorf("load certificate %s with private key %s: %w", o.CertificateFile, keyFile, err)
-	}
-	return certificate, nil
-}
-
-// soon is how long before its end a certificate is warned about.
-const soon = 14 * 24 * time.Hour
-
-// validityWarnings tells what is wrong with the dates of leaf, which is from file.
-func validityWarnings(file string, leaf *x509.Certificate, now time.Time) (warnings []string) {
-	day := func(t time.Time) string { return t.UTC().Format(time.RFC3339) }
-	switch {
-	case now.After(leaf.NotAfter):
-		warnings = append(warnings, fmt.Sprintf("certificate %s has expired at %s: clients will refuse it", file, day(leaf.NotAfter)))
-	case now.Before(leaf.NotBefore):
-		warnings = append(warnings, fmt.Sprintf("certificate %s is not valid before %s: clients will refuse it", file, day(leaf.NotBefore)))
-	case leaf.NotAfter.Sub(now) < soon:
-		warnings = append(warnings, fmt.Sprintf("certificate %s expires at %s", file, day(leaf.NotAfter)))
-	}
-	if len(leaf.DNSNames)+len(leaf.IPAddresses) == 0 {
-		warnings = append(warnings, fmt.Sprintf("certificate %s names no host (subject alternative name): clients will refuse it", file))
-	}
-	return warnings
-}
-
-// holdsBlock reports whether some PEM block in text satisfies is.
-func holdsBlock(text []byte, is func(*pem.Block) bool) bool {
-	for {
-		var block *pem.Block
-		if block, text = pem.Decode(text); block == nil {
-			return false
-		}
-		if is(block) {
-			return true
+	for _, version := range []uint16{o.MinVersion, o.MaxVersion} {
+		if version != 0 && version != tls.VersionTLS12 && version != tls.VersionTLS13 {
+			return o, fmt.Errorf("%w: got %s, want TLS 1.2 or 1.3", ErrMinVersion, tls.VersionName(version))
 		}
 	}
+	if o.MaxVersion != 0 && o.MaxVersion < o.MinVersion {
+		return o, fmt.Errorf("%w: at least %s and at most %s leaves none", ErrMinVersion, tls.VersionName(o.MinVersion), tls.VersionName(o.MaxVersion))
+	}
+	if o.CipherSuites == nil {
+		o.CipherSuites = modernIDs()
+	}
+	if o.NextProtos == nil {
+		o.NextProtos = []string{"http/1.1"}
+	}
+	o.Certificates = slices.Clone(o.Certificates)
+	if o.CertificateFile != "" {
+		o.Certificates = slices.Insert(o.Certificates, 0, Certificate{File: o.CertificateFile, KeyFile: o.KeyFile})
+	}
+	if len(o.Certificates) == 0 && o.GetCertificate == nil {
+		return o, ErrNothingToShow
+	}
+	if o.AnchorFile == "" && len(o.Rules)+len(o.RevocationFiles) > 0 {
+		return o, ErrNoAnchorFile
+	}
+	if o.AnchorFile != "" && len(o.Rules) == 0 {
+		o.Rules = []Rule{{Path: "/"}}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o, nil
 }
 
-func isCertificate(b *pem.Block) bool { return b.Type == "CERTIFICATE" }
-
-func isKey(b *pem.Block) bool {
-	return b.Type == "PRIVATE KEY" || strings.HasSuffix(b.Type, " PRIVATE KEY")
+// files returns every file that o names.
+func (o *Options) files() (names []string) {
+	for _, c := range o.Certificates {
+		names = append(names, c.files()...)
+	}
+	if o.AnchorFile != "" {
+		names = append(names, o.AnchorFile)
+	}
+	names = append(names, o.RevocationFiles...)
+	for _, rule := range o.Rules {
+		names = append(names, rule.AllowFiles...)
+	}
+	return names
 }
 
-// isEncryptedKey knows PKCS #8 and the older form of OpenSSL.
-func isEncryptedKey(b *pem.Block) bool {
-	return b.Type == "ENCRYPTED PRIVATE KEY" || isKey(b) && strings.Contains(b.Headers["Proc-Type"], "ENCRYPTED")
+// generation is everything that comes from one reading of the files. It never
+// changes, but for the session ticket keys.
+type generation struct {
+	config  *tls.Config
+	anchors *anchors
+	revoked *revocations
+	rules   *rules
+
+	userName      string
+	serverEnviron bool
+
+	keys    [][32]byte // session ticket keys, newest first; guarded by Server.mu
+	keysSet time.Time
+}
+
+// load reads all files of o, which is checked.
+func (o *Options) load() (g *generation, err error) {
+	g = &generation{userName: o.UserName, serverEnviron: o.ServerEnviron}
+	g.config = &tls.Config{
+		MinVersion:   o.MinVersion,
+		MaxVersion:   o.MaxVersion,
+		CipherSuites: o.CipherSuites,
+		NextProtos:   slices.Clone(o.NextProtos),
+		Time:         o.Now,
+	}
+	for _, c := range o.Certificates {
+		certificate, err := c.load()
+		if err != nil {
+			return nil, err
+		}
+		g.config.Certificates = append(g.config.Certificates, certificate)
+	}
+	if o.GetCertificate != nil {
+		g.config.GetCertificate = o.GetCertificate
+		g.config.NextProtos = append(g.config.NextProtos, "acme-tls/1")
+	}
+	if g.rules, err = newRules(o.Rules); err != nil {
+		return nil, err
+	}
+	if o.AnchorFile == "" {
+		return g, nil
+	}
+	if g.anchors, err = loadAnchors(o.AnchorFile); err != nil {
+		return nil, err
+	}
+	if len(o.RevocationFiles) > 0 {
+		if g.revoked, err = loadRevocations(o.RevocationFiles, g.anchors); err != nil {
+			return nil, err
+		}
+	}
+	g.config.ClientCAs = g.anchors.pool
+	g.config.ClientAuth = tls.RequestClientCert
+	if o.Verify == Required {
+		// crypto/tls verifies as well then, and its alerts tell the client more than
+		// an error of VerifyConnection does. That one comes for resumed sessions, too.
+		g.config.ClientAuth = tls.RequireAndVerifyClientCert
+		g.config.VerifyConnection = func(state tls.ConnectionState) error {
+			if verdict, _, _ := g.verify(state.PeerCertificates, o.Now()); verdict != Passed {
+				return fmt.Errorf("tlsauth: client refused: %s", verdict)
+			}
+			return nil
+		}
+	}
+	return g, nil
+}
+
+// newKeys puts a new session ticket key in front and keeps at most one older one.
+// The keys of one generation open no session of another.
+func (g *generation) newKeys(now time.Time) {
+	var key [32]byte
+	_, _ = rand.Read(key[:]) // never fails since Go 1.24
+	g.keys = append([][32]byte{key}, g.keys[:min(len(g.keys), 1)]...)
+	g.keysSet = now
+	g.config.SetSessionTicketKeys(g.keys)
+}
+
+// served returns the certificate that a client gets that asks for name, nil if it
+// is not from a file.
+func (g *generation) served(name string) *x509.Certificate {
+	for i := range g.config.Certificates {
+		leaf := g.config.Certificates[i].Leaf
+		if len(g.config.Certificates) == 1 || leaf.VerifyHostname(name) == nil {
+			return leaf
+		}
+	}
+	if len(g.config.Certificates) == 0 {
+		return nil
+	}
+	return g.config.Certificates[0].Leaf
+}
+
+// warnings are sentences about the files of o.
+func (g *generation) warnings(o *Options, now time.Time) (warnings []string) {
+	for i, c := range o.Certificates {
+		warnings = append(warnings, validityWarnings(c.File, g.config.Certificates[i].Leaf, now)...)
+	}
+	if g.anchors == nil {
+		return warnings
+	}
+	for _, c := range g.anchors.certificates {
+		name := distinguishedName(c.RawSubject)
+		switch {
+		case now.After(c.NotAfter):
+			warnings = append(warnings, fmt.Sprintf("the trust anchor %s has expired at %s: its certificates are refused", name, c.NotAfter.UTC().Format(time.RFC3339)))
+		case c.NotAfter.Sub(now) < soon:
+			warnings = append(warnings, fmt.Sprintf("the trust anchor %s expires at %s", name, c.NotAfter.UTC().Format(time.RFC3339)))
+		}
+	}
+	return append(warnings, g.revoked.warnings(g.anchors, now)...)
 }

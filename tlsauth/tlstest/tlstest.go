@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -35,16 +36,69 @@ type Leaf struct {
 func NewCA(t testing.TB) *CA {
 	t.Helper()
 	key := newKey(t)
-	template := &x509.Certificate{
+	template := authority(t, "overlay test authority")
+	return &CA{Certificate: sign(t, template, template, key, key), key: key}
+}
+
+func authority(t testing.TB, name string) *x509.Certificate {
+	return &x509.Certificate{
 		SerialNumber:          newSerial(t),
-		Subject:               pkix.Name{CommonName: "overlay test authority"},
+		Subject:               pkix.Name{CommonName: name},
 		NotBefore:             time.Now().Add(-time.Hour),
 		NotAfter:              time.Now().Add(time.Hour),
 		IsCA:                  true,
 		BasicConstraintsValid: true,
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	}
-	return &CA{Certificate: sign(t, template, template, key, key), key: key}
+}
+
+// NewCA makes an authority below ca, which may issue certificates for clients.
+func (ca *CA) NewCA(t testing.TB, name string) *CA {
+	t.Helper()
+	key := newKey(t)
+	template := authority(t, name)
+	return &CA{Certificate: sign(t, template, ca.Certificate, key, ca.key), key: key}
+}
+
+// PEM returns the certificate of the authority as a file holds it.
+func (ca *CA) PEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.Certificate.Raw})
+}
+
+// Revoke makes a revocation list in DER with the serial numbers of leaves, good for
+// an hour. Each change, if any, works on the template first.
+func (ca *CA) Revoke(t testing.TB, leaves []*Leaf, changes ...func(*x509.RevocationList)) []byte {
+	t.Helper()
+	template := &x509.RevocationList{
+		Number:     newSerial(t),
+		ThisUpdate: time.Now().Add(-time.Hour),
+		NextUpdate: time.Now().Add(time.Hour),
+	}
+	for _, leaf := range leaves {
+		template.RevokedCertificateEntries = append(template.RevokedCertificateEntries,
+			x509.RevocationListEntry{SerialNumber: leaf.Certificate.SerialNumber, RevocationTime: time.Now()})
+	}
+	for _, change := range changes {
+		change(template)
+	}
+	der, err := x509.CreateRevocationList(rand.Reader, template, ca.Certificate, ca.key)
+	if err != nil {
+		t.Fatalf("sign revocation list: %v", err)
+	}
+	return der
+}
+
+// TLS returns the certificate for crypto/tls. parents follow it.
+func (l *Leaf) TLS(t testing.TB, parents ...*CA) tls.Certificate {
+	t.Helper()
+	certificate, err := tls.X509KeyPair(l.CertificatePEM, l.KeyPEM)
+	if err != nil {
+		t.Fatalf("read back certificate: %v", err)
+	}
+	for _, parent := range parents {
+		certificate.Certificate = append(certificate.Certificate, parent.Certificate.Raw)
+	}
+	return certificate
 }
 
 // Pool returns the authority as the one trust anchor.

@@ -1,0 +1,240 @@
+package tlsauth
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Reasons why rules are refused.
+var (
+	ErrRulePath  = errors.New("tlsauth: path of a rule is not a plain URL path")
+	ErrRuleTwice = errors.New("tlsauth: two rules for paths that differ in case alone")
+)
+
+// Rule asks for a certificate below a path.
+type Rule struct {
+	// Path is a decoded URL path: "/" for the whole site, else without a slash at
+	// its end. It covers itself and everything below, in any case of letters: a
+	// document root on a file system that ignores case is not a way in.
+	Path string
+	// Allow says who may pass: a client that fits one of the patterns. Empty means
+	// everybody with a valid certificate. Rules of one path add up.
+	Allow []string
+	// AllowFiles are files with a pattern on each line; empty lines and lines that
+	// start with # are skipped. They are read again when they change. A file without
+	// a pattern lets nobody pass.
+	AllowFiles []string
+}
+
+// gate is a path with everything that the rules say of it.
+type gate struct {
+	path     string // "" for the whole site
+	index    int    // in rules.gates
+	anybody  bool   // a valid certificate is enough
+	patterns []pattern
+}
+
+// rules are the gates, longest path first: the first that covers a path decides,
+// so that a rule for /a/b can admit others than the rule for /a.
+type rules struct {
+	gates []*gate
+	each  [][]*gate // each[i] holds gates[i] alone
+}
+
+// newRules compiles the rules and reads their files.
+func newRules(list []Rule) (*rules, error) {
+	r := &rules{}
+	for _, rule := range list {
+		if !strings.HasPrefix(rule.Path, "/") || !clean([]byte(rule.Path)) || len(rule.Path) > 1 && strings.HasSuffix(rule.Path, "/") {
+			return nil, fmt.Errorf("%w: %q", ErrRulePath, rule.Path)
+		}
+		g, err := r.gate(strings.TrimSuffix(rule.Path, "/"))
+		if err != nil {
+			return nil, err
+		}
+		if len(rule.Allow)+len(rule.AllowFiles) == 0 {
+			g.anybody = true
+			continue
+		}
+		texts := slices.Clone(rule.Allow)
+		for _, file := range rule.AllowFiles {
+			more, err := readPatterns(file)
+			if err != nil {
+				return nil, err
+			}
+			texts = append(texts, more...)
+		}
+		for _, text := range texts {
+			p, err := parsePattern(text)
+			if err != nil {
+				return nil, fmt.Errorf("rule for %s: %w", rule.Path, err)
+			}
+			g.patterns = append(g.patterns, p)
+		}
+		if g.patterns == nil {
+			g.patterns = []pattern{} // from empty files: nobody
+		}
+	}
+	for _, g := range r.gates {
+		if g.patterns != nil {
+			g.anybody = false // --ssl-verify-client and --ssl-allow for one path
+		}
+	}
+	slices.SortStableFunc(r.gates, func(a, b *gate) int { return len(b.path) - len(a.path) })
+	for i, g := range r.gates {
+		g.index = i
+		r.each = append(r.each, r.gates[i:i+1:i+1])
+	}
+	return r, nil
+}
+
+// gate returns the gate of path, which may be new.
+func (r *rules) gate(path string) (*gate, error) {
+	for _, g := range r.gates {
+		if g.path == path {
+			return g, nil
+		}
+		if rest, ok := cutPrefixFold([]byte(path), g.path); ok && len(rest) == 0 {
+			return nil, fmt.Errorf("%w: %q and %q", ErrRuleTwice, g.path, path)
+		}
+	}
+	g := &gate{path: path}
+	r.gates = append(r.gates, g)
+	return g, nil
+}
+
+func readPatterns(file string) (texts []string, err error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, fmt.Errorf("load rules: %w", err)
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	for n := 1; lines.Scan(); n++ {
+		text := strings.TrimSpace(lines.Text())
+		if text == "" || text[0] == '#' {
+			continue
+		}
+		if _, err := parsePattern(text); err != nil {
+			return nil, fmt.Errorf("load rules %s:%d: %w", file, n, err)
+		}
+		texts = append(texts, text)
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("load rules %s: %w", file, err)
+	}
+	return texts, nil
+}
+
+// gatesFor returns the gates that a client must pass for path: none, the one with
+// the longest path, or all of them when path is not clean. Nobody knows what an
+// application makes of //private or /a/../private; who passes everywhere may ask.
+func (r *rules) gatesFor(path []byte) []*gate {
+	if len(r.gates) == 0 {
+		return nil
+	}
+	if !clean(path) {
+		return r.gates
+	}
+	for i, g := range r.gates {
+		if g.covers(path) {
+			return r.each[i]
+		}
+	}
+	return nil
+}
+
+// storedCodings are the endings of precompressed siblings: what a file holds can
+// be read from them as well.
+var storedCodings = []string{".gz", ".br", ".zst"}
+
+// covers reports whether path is the gate's or lies below it.
+func (g *gate) covers(path []byte) bool {
+	rest, ok := cutPrefixFold(path, g.path)
+	if !ok {
+		return false
+	}
+	if len(rest) == 0 || rest[0] == '/' {
+		return true
+	}
+	for _, ending := range storedCodings {
+		if more, ok := cutPrefixFold(rest, ending); ok && (len(more) == 0 || more[0] == '/') {
+			return true
+		}
+	}
+	return false
+}
+
+// clean reports whether path has one meaning: it starts with a slash, and has no
+// empty segment but behind the last slash, no dot segments, no backslashes, no
+// control characters, and is UTF-8.
+func clean(path []byte) bool {
+	if len(path) == 0 || path[0] != '/' || !utf8.Valid(path) {
+		return false
+	}
+	for rest := path[1:]; len(rest) > 0; {
+		var segment []byte
+		segment, rest, _ = bytes.Cut(rest, []byte{'/'})
+		if len(segment) == 0 || string(segment) == "." || string(segment) == ".." {
+			return false
+		}
+		for _, c := range segment {
+			if c < ' ' || c == '\\' || c == 0x7f {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// cutPrefixFold returns path without prefix, letters compared without regard to
+// case.
+func cutPrefixFold(path []byte, prefix string) (rest []byte, ok bool) {
+	for len(prefix) > 0 {
+		if len(path) == 0 {
+			return nil, false
+		}
+		a, n := rune(path[0]), 1
+		if a >= utf8.RuneSelf {
+			a, n = utf8.DecodeRune(path)
+		}
+		b, m := rune(prefix[0]), 1
+		if b >= utf8.RuneSelf {
+			b, m = utf8.DecodeRuneInString(prefix)
+		}
+		if a != b && foldRune(a) != foldRune(b) {
+			return nil, false
+		}
+		path, prefix = path[n:], prefix[m:]
+	}
+	return path, true
+}
+
+// foldRune returns the least of the runes that differ from r in case alone.
+func foldRune(r rune) rune {
+	least := r
+	for next := unicode.SimpleFold(r); next != r; next = unicode.SimpleFold(next) {
+		least = min(least, next)
+	}
+	return least
+}
+
+// listed says for each gate whether the client with this chain may pass.
+func (r *rules) listed(chain []*x509.Certificate) []bool {
+	listed := make([]bool, len(r.gates))
+	for i, g := range r.gates {
+		listed[i] = g.anybody
+		for _, p := range g.patterns {
+			listed[i] = listed[i] || p.matches(chain)
+		}
+	}
+	return listed
+}
