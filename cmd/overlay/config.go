@@ -44,6 +44,11 @@ type config struct {
 	ResponseSpool    int64         // and after that in a temporary file
 	SocketTimeout    time.Duration // longest silence of a client in the middle of a body or response
 	HeaderTimeout    time.Duration // from the first byte of a request to the end of its fields
+	HeaderMaxTimeout time.Duration // the same when bytes have extended it; 0 means no bound
+	HeaderMinRate    int64         // bytes that extend it by a second
+	BodyTimeout      time.Duration // for a request body before its rate counts; 0 means no bound
+	BodyMaxTimeout   time.Duration // at any rate; 0 means no bound
+	BodyMinRate      int64         // bytes per second
 	KeepAliveTimeout time.Duration // idle time between two requests of one connection; 0 closes it after each response
 	LogLevel         slog.Level
 	LogFormat        string // "text" or "json"

@@ -20,6 +20,12 @@ type timeouts struct {
 	// new connection it also bounds the wait for that first byte, and then the time
 	// from the first byte of a TLS handshake to the end of the first fields.
 	header time.Duration
+	// headerRate extends header by a second for so many bytes received, up to
+	// headerMaximum; see transferRate.
+	headerRate    int64
+	headerMaximum time.Duration
+	// body bounds how slowly a body may come, beside the silence in socket.
+	body transferRate
 	// keepAlive is the longest silence between two requests.
 	keepAlive time.Duration
 	// socket is the longest silence within a body or a response. A transfer that
@@ -76,10 +82,12 @@ type connection struct {
 	net.Conn
 	timeouts *timeouts
 
-	phase  phase
-	nowait bool          // a read finds what is there or errWouldBlock
-	since  time.Duration // when the wait of this phase began, 0: with the next read
-	armed  time.Duration // the read deadline set in Conn, 0: none
+	phase    phase
+	nowait   bool          // a read finds what is there or errWouldBlock
+	since    time.Duration // when the wait of this phase began, 0: with the next read
+	received int64         // bytes in this phase
+	began    time.Duration // when a body began, 0: with the next read
+	armed    time.Duration // the read deadline set in Conn, 0: none
 
 	writer writeWatch
 	raw    rawConnection // see SyscallConn
@@ -144,7 +152,7 @@ func connectionState(c net.Conn, state fasthttp.ConnState) {
 }
 
 func (c *connection) enter(p phase) {
-	c.phase, c.since = p, 0
+	c.phase, c.since, c.received, c.began = p, 0, 0, 0
 }
 
 // Read reads within the bound of the phase.
@@ -164,6 +172,7 @@ func (c *connection) Read(p []byte) (int, error) {
 		if n > 0 && c.phase == phaseNew {
 			c.enter(phaseHead)
 		}
+		c.received += int64(n)
 		if err == nil || n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return n, c.readError(err)
 		}
@@ -192,7 +201,8 @@ func (c *connection) readDeadline() time.Duration {
 	var limit time.Duration
 	switch c.phase {
 	case phaseNew, phaseHead:
-		limit = c.timeouts.header
+		rate := transferRate{c.timeouts.header, c.timeouts.headerRate, c.timeouts.headerMaximum}
+		limit = rate.limit(c.received)
 	case phaseIdle:
 		limit = c.timeouts.keepAlive
 	case phaseBody:
@@ -204,7 +214,17 @@ func (c *connection) readDeadline() time.Duration {
 	if c.since == 0 {
 		c.since = c.timeouts.clock()
 	}
-	return c.since + limit
+	deadline := c.since + limit
+	if c.phase != phaseBody {
+		return deadline
+	}
+	if c.began == 0 {
+		c.began = c.since
+	}
+	if limit := c.timeouts.body.limit(c.received); limit > 0 {
+		deadline = min(deadline, c.began+limit)
+	}
+	return deadline
 }
 
 // armRead sets the read deadline of Conn, 0 for none. An error is left to the read

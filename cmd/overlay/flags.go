@@ -66,6 +66,11 @@ type serveCommand struct {
 	LimitRequestBody   byteSize      `group:"Limits and timeouts" placeholder:"SIZE" default:"10M" help:"Largest request body; a larger one is answered 413. K, M and G stand for powers of 1024."`
 	GracefulTimeout    time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"15s" help:"Time that a stop waits for requests in flight."`
 	HeaderTimeout      time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"15s" help:"Time that a client may take to send the head of a request."`
+	HeaderMaxTimeout   time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"30s" help:"Time for the head of a request when bytes have extended it; 0 means no limit."`
+	HeaderMinRate      byteSize      `group:"Limits and timeouts" placeholder:"SIZE" default:"500" help:"Bytes of a head that extend its time by a second; 0 means that none do."`
+	BodyTimeout        time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"15s" help:"Time that a request body may take before its rate counts; 0 means no limit."`
+	BodyMaxTimeout     time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"0s" help:"Time that a request body may take at any rate; 0 means no limit."`
+	BodyMinRate        byteSize      `group:"Limits and timeouts" placeholder:"SIZE" default:"500" help:"Bytes of a body that extend its time by a second: a slower client gets 408; 0 means that none do."`
 	KeepAliveTimeout   time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"75s" help:"Time that a connection may stay idle between two requests; 0 closes it after each response."`
 	SocketTimeout      time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"60s" help:"Longest silence of a client in the middle of a body or a response."`
 

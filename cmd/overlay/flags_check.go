@@ -126,6 +126,9 @@ func (k *checker) numbers() error {
 		{"cpu-time-limit", k.CPUTimeLimit, ""},
 		{"inactivity-timeout", k.InactivityTimeout, ""},
 		{"header-timeout", k.HeaderTimeout, "there is no unbounded wait: give a large number"},
+		{"header-max-timeout", k.HeaderMaxTimeout, ""},
+		{"body-timeout", k.BodyTimeout, ""},
+		{"body-max-timeout", k.BodyMaxTimeout, ""},
 		{"keep-alive-timeout", k.KeepAliveTimeout, ""},
 		{"socket-timeout", k.SocketTimeout, "there is no unbounded wait: give a large number"},
 	} {
@@ -135,6 +138,15 @@ func (k *checker) numbers() error {
 		if t.got > maxTimeout {
 			return usagef("a plain number means seconds", "--%s: got %v, want at most %v", t.option, t.got, maxTimeout)
 		}
+	}
+	if k.HeaderMaxTimeout > 0 && k.HeaderMaxTimeout < k.HeaderTimeout {
+		if k.given["header-max-timeout"] > 0 {
+			return usagef("--header-max-timeout 0 means no limit", "--header-max-timeout: got %v, less than the header timeout of %v", k.HeaderMaxTimeout, k.HeaderTimeout)
+		}
+		k.HeaderMaxTimeout = k.HeaderTimeout
+	}
+	if k.BodyMaxTimeout > 0 && k.BodyMaxTimeout < k.BodyTimeout {
+		return usagef("--body-max-timeout 0 means no limit", "--body-max-timeout: got %v, less than the body timeout of %v", k.BodyMaxTimeout, k.BodyTimeout)
 	}
 	if k.LimitRequestBody == 0 {
 		return usagef("there is no unlimited body: give the largest that you expect, such as 10G", "--limit-request-body: got 0, want more")
@@ -146,6 +158,8 @@ func (k *checker) numbers() error {
 	k.cfg.DeadlockTimeout, k.cfg.ShutdownTimeout = k.DeadlockTimeout, k.ShutdownTimeout
 	k.cfg.HeaderTimeout, k.cfg.KeepAliveTimeout = k.HeaderTimeout, k.KeepAliveTimeout
 	k.cfg.SocketTimeout = k.SocketTimeout
+	k.cfg.HeaderMaxTimeout, k.cfg.HeaderMinRate = k.HeaderMaxTimeout, int64(k.HeaderMinRate)
+	k.cfg.BodyTimeout, k.cfg.BodyMaxTimeout, k.cfg.BodyMinRate = k.BodyTimeout, k.BodyMaxTimeout, int64(k.BodyMinRate)
 	k.cfg.LimitRequestBody = int64(k.LimitRequestBody)
 	return nil
 }
@@ -235,7 +249,7 @@ func (k *checker) effect() error {
 			"request-timeout", "interrupt-timeout", "deadlock-timeout", "shutdown-timeout",
 			"maximum-requests", "restart-interval", "cpu-time-limit", "memory-limit",
 			"inactivity-timeout", "processes-min", "reload-on-changes", "reload-pattern", "disable-reloading", "rolling",
-			"response-buffer-size", "response-spool-size",
+			"response-buffer-size", "response-spool-size", "body-timeout", "body-max-timeout", "body-min-rate",
 		} {
 			if k.given[option] > 0 {
 				return usagef("leave it out, or name the application: overlay --document-root DIR hello.wsgi",

@@ -63,8 +63,10 @@ func TestConfigDefaults(t *testing.T) {
 		ResponseBuffer:  1 << 20, ResponseSpool: 128 << 20,
 		WorkerLimits: workerLimits{ProcessesMin: 1}, Reload: reloadConfig{Script: true},
 		LimitRequestBody: 10 << 20,
-		SocketTimeout:    60 * time.Second, HeaderTimeout: 15 * time.Second, KeepAliveTimeout: 75 * time.Second,
-		LogFormat: "text", AccessLogFormat: "common",
+		SocketTimeout:    60 * time.Second, HeaderTimeout: 15 * time.Second,
+		HeaderMaxTimeout: 30 * time.Second, HeaderMinRate: 500, BodyTimeout: 15 * time.Second, BodyMinRate: 500,
+		KeepAliveTimeout: 75 * time.Second,
+		LogFormat:        "text", AccessLogFormat: "common",
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("overlay hello.wsgi:\n got %+v\nwant %+v", got, want)

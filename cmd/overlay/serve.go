@@ -189,7 +189,11 @@ func (s *site) watchReload(ctx context.Context, workers *workerSet) (stop func()
 // start serves the listeners. The channel receives the first that fails.
 func (s *site) start() (<-chan error, error) {
 	failed := make(chan error, 2)
-	limits := timeouts{header: s.cfg.HeaderTimeout, keepAlive: s.cfg.KeepAliveTimeout, socket: s.cfg.SocketTimeout}
+	limits := timeouts{
+		header: s.cfg.HeaderTimeout, headerRate: s.cfg.HeaderMinRate, headerMaximum: s.cfg.HeaderMaxTimeout,
+		body:      transferRate{s.cfg.BodyTimeout, s.cfg.BodyMinRate, s.cfg.BodyMaxTimeout},
+		keepAlive: s.cfg.KeepAliveTimeout, socket: s.cfg.SocketTimeout,
+	}
 	run := func(l net.Listener) {
 		if err := s.server.Serve(l); err != nil {
 			failed <- fmt.Errorf("serve %s: %w", l.Addr(), err)
