@@ -72,6 +72,21 @@ func (s *server) do(t *testing.T, r request) *response {
 	return c.roundTrip(r)
 }
 
+// attempt is do for responses that may be cut so early, or so abruptly, that not
+// even their head arrives: status is 0 then, and cut is set.
+func (s *server) attempt(t *testing.T, r request) *response {
+	t.Helper()
+	c := s.dial(t)
+	defer c.Close()
+	c.send(r)
+	answer, err := c.tryHead(r.method)
+	if err != nil {
+		return &response{cut: err, length: -1}
+	}
+	c.finish(answer)
+	return answer
+}
+
 // get sends GET; the response must be complete.
 func (s *server) get(t *testing.T, target string, fields ...string) *response {
 	t.Helper()

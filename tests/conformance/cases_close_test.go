@@ -54,7 +54,7 @@ func whole(want string) func(*testing.T, *response) {
 func closeCase(how, when string, r request, check func(*testing.T, *response)) testCase {
 	return testCase{how, must, "close() must be called at the end of a request, " + when, 0, func(t *testing.T, s *server) {
 		name := newNote()
-		answer := s.do(t, request{method: r.method, target: "/iter/closing?how=" + how + "&note=" + name})
+		answer := s.attempt(t, request{method: r.method, target: "/iter/closing?how=" + how + "&note=" + name})
 		if check != nil {
 			check(t, answer)
 		}

@@ -19,11 +19,13 @@ type environ struct {
 	ErrorMethods        []string
 	FileWrapperCallable bool
 	URL                 string
-	Keys                map[string]struct {
-		Type    string
-		Builtin bool
-		Value   any
-	}
+	Keys                map[string]value
+}
+
+type value struct {
+	Type    string
+	Builtin bool // the type is Python's own
+	Value   any  // nil when JSON has none for it
 }
 
 func (e environ) value(key string) any { return e.Keys[key].Value }
@@ -365,6 +367,10 @@ func fieldCases() []testCase {
 				want := row.want[key]
 				if want == nil && e.value(key) == "" && strings.HasPrefix(key, "CONTENT_") {
 					continue
+				}
+				if got, ok := e.value(key).(string); ok && strings.HasPrefix(row.name, "field-repeated") {
+					// The space after the comma is optional.
+					e.Keys[key] = value{Type: "str", Builtin: true, Value: strings.ReplaceAll(strings.ReplaceAll(got, ", ", ","), ",", ", ")}
 				}
 				e.want(t, key, want)
 			}

@@ -73,7 +73,7 @@ func replaced(t *testing.T, r *response) {
 func reraised(t *testing.T, s *server, target string) {
 	t.Helper()
 	name := newNote()
-	r := s.do(t, request{target: target + "?note=" + name})
+	r := s.attempt(t, request{target: target + "?note=" + name})
 	failed(t, r)
 	if text := s.awaitNote(t, name); text != "same" {
 		t.Errorf("start_response raised: %s", text)

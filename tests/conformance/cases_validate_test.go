@@ -1,7 +1,6 @@
 package conformance
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 )
@@ -46,7 +45,7 @@ func validated() (cases []testCase) {
 			r := s.do(t, request{method: row.method, target: row.target, body: row.body, fields: []string{"X-Validate: yes"}})
 			complete(t, r)
 			if r.status == 500 {
-				t.Error(fmt.Sprintf("%s %s: got 500", row.method, row.target))
+				t.Errorf("%s %s: got 500", row.method, row.target)
 			}
 		}})
 	}

@@ -80,6 +80,8 @@ func startOverlay(t *testing.T, python string, processes, threads int, mount str
 		Args: []string{
 			"--python", python, "--application-type", "module", "--python-path", apps, "--document-root", root,
 			"--processes", strconv.Itoa(processes), "--threads", strconv.Itoa(threads), "--mount-point", mountPoint,
+			// A slow client may be this far behind before the application has to wait for it.
+			"--response-spool-size", "16M",
 			"--setenv", "CONFORMANCE_SET", "as it is", "--working-directory", t.TempDir(), "suite",
 		},
 		Env: []string{"CONFORMANCE_NOTES=" + t.TempDir(), "PYTHONDONTWRITEBYTECODE=1"},

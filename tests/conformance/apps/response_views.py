@@ -85,7 +85,10 @@ def bodiless_slow(environ, start_response):
 
 
 def declared(environ, start_response):
-    """?length= is what Content-Length says, ?send= what follows, ?by= how."""
+    """?length= is what Content-Length says, ?send= what follows, ?by= how.
+
+    The note says how many calls of write() were refused.
+    """
     length, send, by = (support.query(environ, name, 0) for name in ("length", "send", "pieces"))
     how = support.query(environ, "by")
     write = start_response("200 OK", BINARY + [("Content-Length", str(length))])
@@ -100,8 +103,7 @@ def declared(environ, start_response):
                 write(part)
             except Exception:
                 refused += 1
-        if refused:
-            support.note(support.query(environ, "note"), "refused\n")
+        support.note(support.query(environ, "note"), "refused %d\n" % refused)
         return []
     return (part for part in parts)
 
