@@ -38,8 +38,12 @@ def main():
         command.add_argument("--server", action="append", metavar="TEXT", help="only servers whose name contains TEXT; repeatable")
         command.add_argument("--without", action="append", metavar="TEXT", help="no server whose name contains TEXT; repeatable")
         command.add_argument("--scenario", action="append", metavar="TEXT", help="only scenarios whose name contains TEXT; repeatable")
+        command.add_argument("--attempts", type=int, default=4, help="repeat a run that others disturbed, up to so many (default 4)")
+        command.add_argument("--patience", type=float, default=20, help="longest wait for a quiet machine before a run, in seconds (default 20)")
+        add_overlay(command)
         command.add_argument("--json", type=Path, help="file for every single run (default: below .cache/bench)")
-    commands.add_parser("memory", help="a worker process beside a plain python with the same application")
+    command = commands.add_parser("memory", help="a worker process beside a plain python with the same application")
+    add_overlay(command)
     commands.add_parser("report", help="the tables of an earlier run").add_argument("json", type=Path)
     arguments = parser.parse_args()
 
@@ -51,14 +55,20 @@ def main():
         print(report.markdown(json.loads(arguments.json.read_text())))
     elif arguments.command == "memory":
         virtual_env = install.virtual_environment()
-        print(memory.markdown([("12 bytes", HELLO), ("Django", DJANGO)], virtual_env))
+        print(memory.markdown([("12 bytes", HELLO), ("Django", DJANGO)], virtual_env, arguments.overlay))
     else:
         benchmark(arguments)
 
 
+def add_overlay(command):
+    command.add_argument("--overlay", type=lambda text: Path(text).resolve(strict=True), metavar="PROGRAM",
+                         help="measure this program instead of a build of the working tree")
+
+
 def benchmark(arguments):
     virtual_env = install.virtual_environment()
-    plan = rounds.Plan(arguments.rounds, arguments.seconds, tuple(int(n) for n in arguments.connections.split(",")))
+    plan = rounds.Plan(arguments.rounds, arguments.seconds, tuple(int(n) for n in arguments.connections.split(",")),
+                       arguments.attempts, arguments.patience)
     with tempfile.TemporaryDirectory(prefix="bench-htdocs-") as document_root:
         Path(document_root).chmod(0o755)
         if arguments.command == "static":
@@ -68,6 +78,7 @@ def benchmark(arguments):
             servers, references = wsgi_servers.SERVERS, ["fixed", wsgi_servers.MOD_WSGI_DAEMON.name]
             asked = scenarios.WSGI if arguments.command == "wsgi" else scenarios.DJANGO
             what = {"virtual_env": virtual_env, "application": HELLO if arguments.command == "wsgi" else DJANGO}
+        what["overlay"] = arguments.overlay
         servers = [server for server in chosen(servers, arguments.server)
                    if not any(text in server.name for text in arguments.without or [])]
         asked = chosen(asked, arguments.scenario)
@@ -92,7 +103,7 @@ def benchmark(arguments):
 
         rounds.run(present, asked, plan, lambda parent, number: rounds.new_site(parent, number, **what), record)
         measured = {run["server"] for run in document["runs"] if "failed" not in run}
-        document["versions"] = list(dict.fromkeys(server.version() for server in present if server.name in measured))
+        document["versions"] = list(dict.fromkeys(filter(None, (server.version() for server in present if server.name in measured))))
         output.write_text(json.dumps(document, indent=1))
     print(report.markdown(document))
     rounds.say(f"every single run is in {output}")

@@ -35,10 +35,10 @@ def workers(root):
     return [pid for pid in root.tree()[1:] if "python" in Path(f"/proc/{pid}/exe").resolve().name]
 
 
-def of_overlay(application, virtual_env):
+def of_overlay(application, virtual_env, program):
     """Memory of overlay's largest worker process, idle after its start and after a load, and of its server process."""
     with tempfile.TemporaryDirectory(prefix="bench-") as parent:
-        site = rounds.new_site(parent, 0, application=application, virtual_env=virtual_env)
+        site = rounds.new_site(parent, 0, application=application, virtual_env=virtual_env, overlay=program)
         with rounds.running(OVERLAY, site) as (root,):
             scenario = scenarios.WSGI[0]
             answer = scenarios.verify(site.port, scenario)
@@ -48,13 +48,13 @@ def of_overlay(application, virtual_env):
             return idle, largest(), process.memory([root.popen.pid])
 
 
-def markdown(applications, virtual_env):
+def markdown(applications, virtual_env, program):
     """A table for the applications, given as pairs of label and Application."""
     lines = ["| application | process | RSS MiB | beyond plain python | USS MiB | beyond plain python |",
              "| --- | --- | ---: | ---: | ---: | ---: |"]
     for label, application in applications:
         plain = plain_python(application, virtual_env)
-        idle, loaded, server = of_overlay(application, virtual_env)
+        idle, loaded, server = of_overlay(application, virtual_env, program)
 
         def row(name, sizes, compare=True):
             cells = []

@@ -44,8 +44,10 @@ class Process:
 
     def check_alive(self):
         if self.popen.poll() is not None:
-            tail = self.log.read_text(errors="replace")[-2000:]
-            raise ServerError(f"{' '.join(self.command)}: ended with {self.popen.returncode}\n{tail}")
+            raise ServerError(f"{' '.join(self.command)}: ended with {self.popen.returncode}\n{self.log_end()}")
+
+    def log_end(self):
+        return self.log.read_text(errors="replace")[-2000:]
 
     def tree(self):
         """Ids of the process and of all its living descendants."""

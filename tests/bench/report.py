@@ -3,6 +3,7 @@
 import statistics
 
 MIB = 1024 * 1024
+STARVING = 0.3  # share of the connections; wrk's own delays keep a fast server that takes turns among all below 1
 QUIET = 0.05  # share of the machine that others may use before a table says so
 
 
@@ -49,6 +50,10 @@ def table(runs, references):
         row += [f"{median('cpu_us'):.1f}", f"{median('p50_us', 1e-3):.2f}", f"{median('p99_us', 1e-3):.2f}",
                 f"{median('pss_bytes', 1 / MIB):.0f}", f"{sum(run['errors'] for run in mine):,}"]
         rows.append(row)
+        served = median("served_connections")
+        if served < STARVING * mine[0]["connections"]:
+            notes.append(f"{name} answered only about {served:.0f} of the {mine[0]['connections']} connections at a time "
+                         "and let the others wait: its percentiles are of those it answered.")
         if any(run["size_differs"] for run in mine):
             notes.append(f"{name}: responses under load had another size than the verified one.")
     for name in dict.fromkeys(run["server"] for run in runs if "failed" in run):

@@ -33,10 +33,10 @@ end
 
 function done(summary, latency)
    local errors = summary.errors
-   io.write(string.format(
-      '{"requests": %d, "microseconds": %d, "bytes": %d, "p50": %d, "p99": %d, "max": %d, '
+   io.write(string.format( -- latencies in microseconds
+      '{"requests": %d, "microseconds": %d, "bytes": %d, "p50": %d, "p99": %d, "mean": %d, "max": %d, '
       .. '"connect": %d, "read": %d, "write": %d, "timeout": %d, "status": %d}\n',
       summary.requests, summary.duration, summary.bytes,
-      latency:percentile(50), latency:percentile(99), latency.max,
+      latency:percentile(50), latency:percentile(99), latency.mean, latency.max,
       errors.connect, errors.read, errors.write, errors.timeout, errors.status))
 end

@@ -13,6 +13,8 @@ import process
 SCRIPT = Path(__file__).resolve().parent / "wrk.lua"
 CORES = os.cpu_count()
 THREADS = 2  # of wrk
+QUIET_SAMPLE_SECONDS = 0.3
+DRAIN_SECONDS = 0.5
 
 
 def load(url, connections, seconds, scenario, answer, directory):
@@ -28,12 +30,18 @@ def load(url, connections, seconds, scenario, answer, directory):
              "--timeout", "5s", "-s", str(SCRIPT)]
     for name, value in answer.fields.items():
         words += ["-H", f"{name}: {value}"]
+    # What the clients of an earlier load left behind in a queue is gone after this.
+    time.sleep(DRAIN_SECONDS)
     done = subprocess.run([*words, url + scenario.path], env=environment, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
 def measure(server_roots, url, connections, seconds, scenario, answer, directory):
-    """One run: figures per request, of the server's processes alone, and how quiet the machine was."""
+    """One run: figures per request, of the server's processes alone, and how quiet the machine was.
+
+    served_connections is Little's law, requests per second times mean latency: much less
+    than connections if some of them were never answered, which wrk's percentiles hide.
+    """
 
     def tree():
         return [pid for root in server_roots for pid in root.tree()]
@@ -47,26 +55,37 @@ def measure(server_roots, url, connections, seconds, scenario, answer, directory
     cpu = process.cpu_seconds(pids) - cpu
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     wrk_cpu = after.ru_utime + after.ru_stime - usage.ru_utime - usage.ru_stime
-    requests = max(1, summary["requests"])
+    wrong = wrong_statuses(summary, scenario)
+    requests = max(1, summary["requests"] - wrong)
     return {
-        "requests_per_second": summary["requests"] / (summary["microseconds"] / 1e6),
+        "requests_per_second": (summary["requests"] - wrong) / (summary["microseconds"] / 1e6),
         "cpu_us": 1e6 * cpu / requests,
         "p50_us": summary["p50"],
         "p99_us": summary["p99"],
         "pss_bytes": process.memory(pids)["Pss"],
-        "errors": errors(summary, scenario),
+        "errors": wrong + sum(summary[kind] for kind in ("connect", "read", "write", "timeout")),
+        "served_connections": summary["requests"] / summary["microseconds"] * summary["mean"],
         "size_differs": size_differs(summary, answer, connections),
         "other_share": max(0.0, (busy - cpu - wrk_cpu) / (elapsed * CORES)),
         "summary": summary,
     }
 
 
-def errors(summary, scenario):
-    """Requests without the right answer. wrk counts every status from 400 on as an error, an expected one too."""
-    lost = summary["connect"] + summary["read"] + summary["write"] + summary["timeout"]
+def wait_until_quiet(share, seconds):
+    """Wait until everything on the machine together uses less than a share of it, or for some seconds."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        busy = process.machine_busy_seconds()
+        time.sleep(QUIET_SAMPLE_SECONDS)
+        if process.machine_busy_seconds() - busy < share * CORES * QUIET_SAMPLE_SECONDS:
+            return
+
+
+def wrong_statuses(summary, scenario):
+    """Responses that are errors. wrk counts every status from 400 on, an expected one too."""
     if scenario.status >= 400:
-        return lost + summary["requests"] - summary["status"]
-    return lost + summary["status"]
+        return summary["requests"] - summary["status"]
+    return summary["status"]
 
 
 def size_differs(summary, answer, connections):
