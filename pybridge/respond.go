@@ -55,7 +55,7 @@ func (x *exchange) respond(ctx *fasthttp.RequestCtx) error {
 // stream leaves the rest of the body to a body stream of length bytes, or of
 // unknown length if that is negative.
 func (x *exchange) stream(ctx *fasthttp.RequestCtx, length int) {
-	body := &stream{x: x, conn: ctx.Conn()}
+	body := &stream{x: x}
 	if length < 0 && !ctx.Request.Header.IsHTTP11() {
 		// HTTP/1.0 knows no chunks: the end of the connection ends the body
 		// (RFC 9112 §6.3). fasthttp would send chunks all the same.

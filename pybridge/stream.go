@@ -16,10 +16,10 @@ import (
 // there is nothing more to join it with, and a file leaves by sendfile.
 type stream struct {
 	x     *exchange
-	conn  net.Conn
-	taken int    // bytes taken since the worker process was last told
-	done  bool   // everything has been sent
-	count *int64 // what CountInto was given, or nil
+	conn  net.Conn // set when the end of the connection ends the body
+	taken int      // bytes taken since the worker process was last told
+	done  bool     // everything has been sent
+	count *int64   // what CountInto was given, or nil
 	left  []byte
 }
 
@@ -142,9 +142,10 @@ func (s *stream) sendFile(w io.Writer, file *os.File) (int64, error) {
 	return n, err
 }
 
-// cut makes sure that the client sees that the response is not complete. The
-// end of an HTTP/1.0 body is the end of the connection, so that has to be an
-// abrupt one.
+// cut makes sure that the client sees that the response is not complete. A body
+// with a length, or in chunks, lacks its end when the connection is closed. Where
+// the end of the connection ends the body, as in HTTP/1.0, it has to be an abrupt
+// one, which may cost the client what it has not read yet.
 func (s *stream) cut(err error) error {
 	type lingerer interface{ SetLinger(sec int) error }
 	if l, ok := s.conn.(lingerer); ok {
@@ -219,6 +220,7 @@ func (s *stream) untilClose(ctx *fasthttp.RequestCtx) {
 	ctx.HijackSetNoResponse(true)
 	ctx.Hijack(func(conn net.Conn) {
 		defer s.Close()
+		s.conn = conn
 		if unwrapped, ok := conn.(interface{ UnsafeConn() net.Conn }); ok {
 			s.conn = unwrapped.UnsafeConn()
 		}
