@@ -24,6 +24,7 @@ func TestErrorMeanings(t *testing.T) {
 		{"application cannot be loaded", ErrLoad, 500, false, 0},
 		{"worker process ended", ErrWorkerGone, 502, false, 0},
 		{"not handed over", ErrNotHandedOver, 500, false, 0}, // never gets that far: it is retried
+		{"client gone", ErrClientGone, 499, true, 0},
 		{"body too large", ErrBodyTooLarge, 413, true, 0},
 		{"body too slow", ErrBodyTimeout, 408, true, 0},
 		{"body broken", ErrBodyBroken, 400, true, 0},

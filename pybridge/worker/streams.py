@@ -9,7 +9,15 @@ from _thread import allocate_lock, get_ident
 # ends its line cannot fill the memory.
 MAX_PARTIAL = 64 * 1024
 
-# The pieces of lines without their end, by thread identifier and stream.
+
+
+class Pieces(list):
+    """The pieces of a line without its end."""
+
+    size = 0  # characters in all of them
+
+
+# Pieces by thread identifier and stream.
 partial = {}
 standard = []  # the streams that install has made
 
@@ -58,9 +66,12 @@ class LineStream(io.TextIOWrapper):
         else:
             rest = text
         if rest:
-            pieces = partial.setdefault(key, [])
+            pieces = partial.get(key)
+            if pieces is None:
+                pieces = partial[key] = Pieces()
             pieces.append(rest)
-            if len(rest) > MAX_PARTIAL or len(pieces) > 1024:
+            pieces.size += len(rest)
+            if pieces.size > MAX_PARTIAL or len(pieces) > 1024:
                 self.flush()
         return len(text)
 

@@ -1,0 +1,439 @@
+"""Tests of the worker program's parts that are easier to reach from Python.
+
+Run by TestWorkerProgram, which says where the worker program is; Python 3.9
+and later, standard library only.
+"""
+
+import gzip
+import io
+import os
+import sys
+import tempfile
+import threading
+import unittest
+
+DIRECTORY = os.environ["OVERLAY_TEST_WORKER"]
+
+
+def load(names):
+    """Makes the modules of the worker program, as boot.py does it."""
+    package = type(sys)("_overlay")
+    package.__path__ = []
+    sys.modules["_overlay"] = package
+    for name in names:
+        module = type(sys)("_overlay." + name)
+        sys.modules[module.__name__] = module
+        setattr(package, name, module)
+        path = os.path.join(DIRECTORY, name + ".py")
+        with open(path, encoding="utf-8") as file:
+            exec(compile(file.read(), path, "exec", dont_inherit=True), module.__dict__)
+    return package
+
+
+overlay = load(["frames", "streams", "wsgi"])
+frames, streams, wsgi = overlay.frames, overlay.streams, overlay.wsgi
+
+
+class Sink:
+    """A file that takes what a LineStream writes to its descriptor."""
+
+    def __init__(self):
+        self.file = tempfile.TemporaryFile()
+        self.stream = streams.LineStream(self.file.fileno())
+
+    def text(self):
+        self.file.seek(0)
+        return self.file.read().decode("utf-8")
+
+
+class LineStreamTest(unittest.TestCase):
+    def setUp(self):
+        streams.partial.clear()
+        self.sink = Sink()
+        self.addCleanup(self.sink.file.close)
+        self.addCleanup(self.sink.stream.flush)
+
+    def test_what_is_written(self):
+        stream = self.sink.stream
+        for name, pieces, want in [
+            ("whole line", ["a\n"], "a\n"),
+            ("pieces", ["a", "b", "c\n"], "abc\n"),
+            ("two lines at once", ["a\nb\n"], "a\nb\n"),
+            ("an end and a beginning", ["a", "b\nc", "d\n"], "ab\ncd\n"),
+            ("empty", ["", "\n", ""], "\n"),
+            ("not ASCII", ["\u20ac\U0001f600\n"], "\u20ac\U0001f600\n"),
+            ("a lone surrogate", ["\udcff\n"], "\\udcff\n"),
+            ("carriage return", ["a\r\n"], "a\r\n"),
+        ]:
+            with self.subTest(name):
+                before = len(self.sink.text())
+                for piece in pieces:
+                    self.assertEqual(stream.write(piece), len(piece))
+                self.assertEqual(self.sink.text()[before:], want)
+
+    def test_line_waits_for_its_end(self):
+        self.sink.stream.write("half")
+        self.assertEqual(self.sink.text(), "")
+        self.sink.stream.flush()
+        self.assertEqual(self.sink.text(), "half\n")
+
+    def test_flush_of_nothing(self):
+        self.sink.stream.flush()
+        self.assertEqual(self.sink.text(), "")
+
+    def test_writelines_and_print(self):
+        self.sink.stream.writelines(["a\n", "b", "c\n"])
+        print("x", 1, sep="-", file=self.sink.stream)
+        self.assertEqual(self.sink.text(), "a\nbc\nx-1\n")
+
+    def test_only_text(self):
+        for value in (b"bytes", None, 1):
+            with self.subTest(value=value), self.assertRaises(TypeError):
+                self.sink.stream.write(value)
+
+    def test_close_keeps_it_open(self):
+        self.sink.stream.close()
+        self.sink.stream.write("still here\n")
+        self.assertEqual(self.sink.text(), "still here\n")
+
+    def test_lines_of_threads_do_not_mix(self):
+        threads, lines = 8, 200
+
+        def write(letter):
+            for number in range(lines):
+                for piece in (letter * 5, " %d " % number, letter * 5, "\n"):
+                    self.sink.stream.write(piece)
+
+        running = [threading.Thread(target=write, args=(chr(65 + n),)) for n in range(threads)]
+        for thread in running:
+            thread.start()
+        for thread in running:
+            thread.join()
+        got = self.sink.text().splitlines()
+        self.assertEqual(len(got), threads * lines)
+        for n in range(threads):
+            letter = chr(65 + n)
+            want = ["%s %d %s" % (letter * 5, number, letter * 5) for number in range(lines)]
+            self.assertEqual([line for line in got if line.startswith(letter)], want)
+
+    def test_line_without_end_is_bounded(self):
+        for size in (1, 1000, 60_000, streams.MAX_PARTIAL, streams.MAX_PARTIAL + 1, 1_000_000):
+            with self.subTest(size=size):
+                most = 0
+                for _ in range(min(20_000, 3_000_000 // size)):
+                    self.sink.stream.write("x" * size)
+                    most = max(most, sum(len(piece) for pieces in streams.partial.values() for piece in pieces))
+                self.assertLessEqual(most, streams.MAX_PARTIAL)
+                self.sink.stream.flush()
+
+    def test_nothing_of_a_long_line_is_lost(self):
+        for _ in range(10):
+            self.sink.stream.write("x" * 50_000)
+        self.sink.stream.write("\n")
+        self.assertEqual(self.sink.text().count("x"), 500_000)
+
+
+class FileWrapperTest(unittest.TestCase):
+    """Which file goes by its descriptor, and which is read."""
+
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.path = os.path.join(directory.name, "file")
+        with open(self.path, "wb") as file:
+            file.write(b"0123456789")
+
+    def descriptor(self, file):
+        self.addCleanup(file.close)
+        return streams.FileWrapper(file).descriptor()
+
+    def test_plain_files(self):
+        def buffered():
+            return open(self.path, "rb")
+
+        def advanced():
+            file = open(self.path, "rb")
+            file.read(3)  # its buffer has all of it, its descriptor stands at the end
+            return file
+
+        def written():
+            file = open(self.path, "r+b")
+            file.seek(0, os.SEEK_END)
+            file.write(b"more")
+            return file
+
+        for name, make, position, size in [
+            ("buffered", buffered, 0, 10),
+            ("raw", lambda: open(self.path, "rb", buffering=0), 0, 10),
+            ("advanced", advanced, 3, 10),
+            ("being written", written, 14, 14),
+        ]:
+            with self.subTest(name):
+                file = make()
+                self.assertEqual(self.descriptor(file), (file.fileno(), position, size))
+
+    def test_temporary_files(self):
+        for make in (tempfile.TemporaryFile, tempfile.NamedTemporaryFile):
+            with self.subTest(make.__name__):
+                file = make()
+                file.write(b"abc")
+                file.seek(1)
+                self.assertEqual(self.descriptor(file)[1:], (1, 3))
+
+    def test_what_is_read_instead(self):
+        reader, writer = os.pipe()
+        os.close(writer)
+        closed = open(self.path, "rb")
+        closed.close()
+
+        class OwnRead(io.FileIO):
+            def read(self, size=-1):
+                return b"something else"
+
+        class Pretends:
+            def fileno(self):
+                return 0
+
+            def read(self, size=-1):
+                return b""
+
+            def close(self):
+                pass
+
+        with gzip.open(self.path + ".gz", "wb") as file:
+            file.write(b"compressed")
+        for name, file in [
+            ("in memory", io.BytesIO(b"abc")),
+            ("text", open(self.path, encoding="ascii")),
+            ("gzip", gzip.open(self.path + ".gz", "rb")),
+            ("pipe", open(reader, "rb")),
+            ("device", open(os.devnull, "rb")),
+            ("closed", closed),
+            ("read overridden", OwnRead(self.path)),
+            ("no file at all", Pretends()),
+            ("buffer of something else", io.BufferedReader(io.BytesIO(b"abc"))),
+        ]:
+            with self.subTest(name):
+                self.assertIsNone(self.descriptor(file))
+
+    def test_iteration(self):
+        wrapper = streams.FileWrapper(io.BytesIO(b"0123456789"), 4)
+        self.assertEqual(list(wrapper), [b"0123", b"4567", b"89"])
+
+    def test_close_only_where_there_is_one(self):
+        class NoClose:
+            def read(self, size):
+                return b""
+
+        self.assertFalse(hasattr(streams.FileWrapper(NoClose()), "close"))
+        file = io.BytesIO()
+        streams.FileWrapper(file).close()
+        self.assertTrue(file.closed)
+
+
+class Pool:
+    """What an Exchange needs of threads.Pool."""
+
+    window = 1 << 20
+
+    def __init__(self):
+        self.frames = []
+
+    def put(self, frame, hold=False):
+        self.frames.append(frame)
+
+    def wait_for_window(self, exchange, size):
+        raise AssertionError("the window is large enough")
+
+
+class StartResponseTest(unittest.TestCase):
+    """PEP 3333, The start_response() Callable."""
+
+    def start(self, *arguments):
+        exchange = wsgi.Exchange(Pool(), 1, False)
+        exchange.start_response(*arguments)
+        return exchange
+
+    def test_accepted(self):
+        for name, status, headers, head in [
+            ("no headers", "200 OK", [], b"200 OK"),
+            ("no reason", "200 ", [], b"200 "),
+            ("headers", "200 OK", [("A", "b"), ("c", "")], b"200 OK\nA\nb\nc\n"),
+            ("repeated", "200 OK", [("A", "b"), ("A", "c")], b"200 OK\nA\nb\nA\nc"),
+            ("latin-1", "200 Tr\xe8s", [("A", "\xff")], b"200 Tr\xe8s\nA\n\xff"),
+            ("every letter of a token", "200 OK", [("!#$%&'*+-.^_`|~09azAZ", "x")], b"200 OK\n!#$%&'*+-.^_`|~09azAZ\nx"),
+            ("length", "200 OK", [("Content-Length", "5")], b"200 OK\nContent-Length\n5"),
+            ("the same length twice", "200 OK", [("Content-Length", "5"), ("content-length", "05")], b"200 OK\nContent-Length\n5"),
+            ("longest length", "200 OK", [("Content-Length", "9" * 18)], b"200 OK\nContent-Length\n" + b"9" * 18),
+            ("last status", "999 Odd", [], b"999 Odd"),
+        ]:
+            with self.subTest(name):
+                self.assertEqual(self.start(status, headers).head, head)
+
+    def test_refused(self):
+        class Text(str):
+            pass
+
+        large = [("A", "x" * 1000)] * (frames.MAX_HEAD // 1000 + 1)
+        for name, status, headers, error in [
+            ("status as bytes", b"200 OK", [], TypeError),
+            ("status as a number", 200, [], TypeError),
+            ("status of a class of its own", Text("200 OK"), [], TypeError),
+            ("status without a space", "200", [], ValueError),
+            ("status with four digits", "2000 OK", [], ValueError),
+            ("status that begins with zero", "099 OK", [], ValueError),
+            ("digits of another script", "\u0662\u0660\u0660 OK", [], ValueError),
+            ("informational", "100 Continue", [], ValueError),
+            ("line feed in the status", "200 OK\nA: b", [], ValueError),
+            ("carriage return in the status", "200 OK\r", [], ValueError),
+            ("beyond latin-1 in the status", "200 \u20ac", [], ValueError),
+            ("headers as a tuple", "200 OK", (), TypeError),
+            ("headers as a dictionary", "200 OK", {"A": "b"}, TypeError),
+            ("header as a list", "200 OK", [["A", "b"]], TypeError),
+            ("header of three", "200 OK", [("A", "b", "c")], TypeError),
+            ("name as bytes", "200 OK", [(b"A", "b")], TypeError),
+            ("name that cannot be a key", "200 OK", [([], "b")], TypeError),
+            ("value as bytes", "200 OK", [("A", b"b")], TypeError),
+            ("value as a number", "200 OK", [("A", 5)], TypeError),
+            ("value that is missing", "200 OK", [("A", None)], TypeError),
+            ("empty name", "200 OK", [("", "b")], ValueError),
+            ("space in a name", "200 OK", [("A b", "c")], ValueError),
+            ("colon in a name", "200 OK", [("A:", "c")], ValueError),
+            ("line feed in a name", "200 OK", [("A\nB", "c")], ValueError),
+            ("line feed at the end of a name", "200 OK", [("A\n", "c")], ValueError),
+            ("beyond ASCII in a name", "200 OK", [("\xc4", "c")], ValueError),
+            ("line feed in a value", "200 OK", [("A", "b\nC: d")], ValueError),
+            ("line feed at the end of a value", "200 OK", [("A", "b\n")], ValueError),
+            ("carriage return in a value", "200 OK", [("A", "b\rc")], ValueError),
+            ("NUL in a value", "200 OK", [("A", "b\0c")], ValueError),
+            ("tab in a value", "200 OK", [("A", "b\tc")], ValueError),
+            ("DEL in a value", "200 OK", [("A", "b\x7fc")], ValueError),
+            ("beyond latin-1 in a value", "200 OK", [("A", "\u20ac")], ValueError),
+            ("length that is no number", "200 OK", [("Content-Length", "x")], ValueError),
+            ("empty length", "200 OK", [("Content-Length", "")], ValueError),
+            ("negative length", "200 OK", [("Content-Length", "-1")], ValueError),
+            ("length with a space", "200 OK", [("Content-Length", " 1")], ValueError),
+            ("length in digits of another script", "200 OK", [("Content-Length", "\u0661")], ValueError),
+            ("length in superscript", "200 OK", [("Content-Length", "\xb2")], ValueError),
+            ("length that is too long", "200 OK", [("Content-Length", "1" * 19)], ValueError),
+            ("two lengths", "200 OK", [("Content-Length", "1"), ("Content-Length", "2")], ValueError),
+            ("connection", "200 OK", [("Connection", "close")], ValueError),
+            ("keep-alive", "200 OK", [("KEEP-ALIVE", "x")], ValueError),
+            ("transfer-encoding", "200 OK", [("Transfer-encoding", "chunked")], ValueError),
+            ("te", "200 OK", [("TE", "x")], ValueError),
+            ("trailer", "200 OK", [("Trailer", "x")], ValueError),
+            ("upgrade", "200 OK", [("Upgrade", "h2c")], ValueError),
+            ("proxy-authenticate", "200 OK", [("Proxy-Authenticate", "Basic")], ValueError),
+            ("too much", "200 OK", large, ValueError),
+        ]:
+            for attempt in ("first", "again"):  # the second time names are known
+                with self.subTest(name, attempt=attempt), self.assertRaises(error):
+                    self.start(status, headers)
+
+    def test_largest_head(self):
+        size = frames.MAX_HEAD - len("200 OK\nA\n")
+        self.assertEqual(len(self.start("200 OK", [("A", "x" * size)]).head), frames.MAX_HEAD)
+        with self.assertRaises(ValueError):
+            self.start("200 OK", [("A", "x" * (size + 1))])
+
+    def test_second_call(self):
+        exchange = self.start("200 OK", [])
+        with self.assertRaises(AssertionError):
+            exchange.start_response("500 No", [])
+        try:
+            raise KeyError("x")
+        except KeyError:
+            exchange.start_response("500 No", [("A", "b")], sys.exc_info())
+        self.assertEqual(exchange.head, b"500 No\nA\nb")
+
+    def test_second_call_after_the_head(self):
+        exchange = self.start("200 OK", [])
+        exchange.write(b"begin")
+        try:
+            raise KeyError("x")
+        except KeyError:
+            with self.assertRaises(KeyError):
+                exchange.start_response("500 No", [], sys.exc_info())
+        self.assertEqual(exchange.head, b"200 OK")
+
+    def test_write_takes_bytes(self):
+        exchange = self.start("200 OK", [])
+        for value in ("text", 5, None, bytearray(b"x")):
+            with self.subTest(value=value), self.assertRaises(TypeError):
+                exchange.write(value)
+
+    def test_known_names_are_bounded(self):
+        for number in range(wsgi._MAX_NAMES + 100):
+            self.start("200 OK", [("X-%d" % number, "y")])
+        self.assertLessEqual(len(wsgi._names), wsgi._MAX_NAMES)
+        self.assertEqual(self.start("200 OK", [("X-New", "y")]).head, b"200 OK\nX-New\ny")
+
+
+class EnvironTest(unittest.TestCase):
+    def make(self):
+        errors = object()
+        requests = wsgi.Requests({"DOCUMENT_ROOT": "/srv"}, errors)
+        return requests, errors
+
+    def values(self, *more):
+        return "\0".join(["v%d" % n for n in range(len(wsgi.Requests.FIXED))] + list(more)).encode("latin-1")
+
+    def test_keys(self):
+        requests, errors = self.make()
+        body = io.BytesIO(b"x")
+        environ = requests.environ(b"Host\0content-type\0Content-Length\0x-A-b", self.values("h", "t", "1", "\xe9"), body)
+        self.assertEqual(environ["HTTP_HOST"], "h")
+        self.assertEqual(environ["CONTENT_TYPE"], "t")
+        self.assertEqual(environ["CONTENT_LENGTH"], "1")
+        self.assertEqual(environ["HTTP_X_A_B"], "\xe9")
+        self.assertEqual([environ[key] for key in wsgi.Requests.FIXED], ["v%d" % n for n in range(len(wsgi.Requests.FIXED))])
+        self.assertIs(environ["wsgi.input"], body)
+        self.assertIs(environ["wsgi.errors"], errors)
+        self.assertEqual(environ["DOCUMENT_ROOT"], "/srv")
+        self.assertIs(type(environ), dict)
+
+    def test_one_request_does_not_see_another(self):
+        requests, _ = self.make()
+        first = requests.environ(b"Secret", self.values("x"), io.BytesIO())
+        first["left.behind"] = 1
+        second = requests.environ(b"", self.values(), io.BytesIO())
+        self.assertNotIn("HTTP_SECRET", second)
+        self.assertNotIn("left.behind", second)
+
+    def test_shapes_are_bounded(self):
+        requests, _ = self.make()
+        for number in range(3 * requests.MAX_SHAPES):
+            names = b"X-%d" % number
+            environ = requests.environ(names, self.values("y"), io.BytesIO())
+            self.assertEqual(environ["HTTP_X_%d" % number], "y")
+            self.assertLessEqual(len(requests.shapes), requests.MAX_SHAPES)
+
+
+class TextTest(unittest.TestCase):
+    def test_encode_text(self):
+        limit = frames.MAX_TEXT
+        for name, text in [("empty", ""), ("short", "caf\xe9 \udcff"), ("as long as allowed", "x" * limit)]:
+            with self.subTest(name):
+                self.assertEqual(frames.encode_text(text), text.encode("utf-8", "backslashreplace"))
+        for name, text in [("one more", "x" * (limit + 1)), ("very long", "begin" + "\u20ac" * limit + "end")]:
+            with self.subTest(name):
+                data = frames.encode_text(text)
+                self.assertLessEqual(len(data), limit)
+                self.assertTrue(data.startswith(text[:5].encode()) and data.endswith(text[-3:].encode()))
+                self.assertIn(b"bytes left out", data)
+
+    def test_describe(self):
+        class Unprintable(Exception):
+            def __str__(self):
+                raise RuntimeError
+
+        for error, want in [(ValueError("why"), "ValueError: why"), (Unprintable(), "Unprintable")]:
+            with self.subTest(want):
+                try:
+                    raise error
+                except Exception:
+                    self.assertIn(want, wsgi.describe())
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
