@@ -26,7 +26,20 @@ type Request struct {
 	// HasBody says that the request has a body, empty or not, so that
 	// CONTENT_LENGTH belongs in the environ.
 	HasBody bool
+	// VariableNames and VariableValues are environ variables of the server's own
+	// making, such as those about TLS: as many values as names, NUL between them,
+	// none within. They win over all others. Nil means that there are none; names
+	// of more than 16 KiB in all are left out.
+	VariableNames, VariableValues []byte
 }
+
+// maxVariableNames keeps the names of a frame, with those of the fields, within
+// the 64 KiB that its header can tell.
+const maxVariableNames = 16 << 10
+
+// verbatim stands in front of the first of VariableNames: from there on a name is
+// the environ key itself. No field has it in its name, so no client can say it.
+const verbatim = '='
 
 // appendRequest appends the frame of a request. The values are those of PEP
 // 3333, environ Variables, in the order of wsgi.py's Requests.FIXED; then come
@@ -50,6 +63,13 @@ func appendRequest(dst []byte, id uint32, ctx *fasthttp.RequestCtx, r *Request, 
 			dst = append(dst, 0)
 		}
 		dst = append(dst, "Content-Length"...)
+	}
+	variables := len(r.VariableNames) > 0 && len(r.VariableNames) <= maxVariableNames
+	if variables {
+		if len(dst) > names {
+			dst = append(dst, 0)
+		}
+		dst = append(append(dst, verbatim), r.VariableNames...)
 	}
 	values := len(dst)
 
@@ -80,6 +100,9 @@ func appendRequest(dst []byte, id uint32, ctx *fasthttp.RequestCtx, r *Request, 
 			size = r.BodySize
 		}
 		dst = strconv.AppendInt(dst, size, 10)
+	}
+	if variables {
+		dst = append(append(dst, 0), r.VariableValues...)
 	}
 	body := len(dst)
 	dst = append(dst, r.Body...)

@@ -2,6 +2,7 @@ package pybridge
 
 import (
 	"bufio"
+	"bytes"
 	"maps"
 	"net"
 	"os"
@@ -39,14 +40,18 @@ func decodeEnviron(t testing.TB, frame []byte) (h frameHeader, environ map[strin
 		t.Fatalf("readFrame = size %d of %d, %v", size, len(frame), err)
 	}
 	keys := slices.Clone(fixedKeys)
-	if h.names > 0 {
-		for name := range strings.SplitSeq(string(payload[:h.names]), "\x00") {
+	fields, variables, own := strings.Cut(string(payload[:h.names]), "=")
+	if fields != "" {
+		for name := range strings.SplitSeq(strings.TrimSuffix(fields, "\x00"), "\x00") {
 			key := strings.ReplaceAll(strings.ToUpper(name), "-", "_")
 			if key != "CONTENT_TYPE" && key != "CONTENT_LENGTH" {
 				key = "HTTP_" + key
 			}
 			keys = append(keys, key)
 		}
+	}
+	if own {
+		keys = append(keys, strings.Split(variables, "\x00")...)
 	}
 	values := strings.Split(string(payload[h.names:h.names+h.head]), "\x00")
 	if len(keys) != len(values) {
@@ -116,6 +121,23 @@ func TestAppendRequest(t *testing.T) {
 			map[string]string{"REQUEST_METHOD": "HEAD"}, flagHead, ""},
 		{"a method of one's own", plainConn, "PROPFIND /hello HTTP/1.1\r\nHost: example.org\r\n\r\n", Request{Path: []byte("/hello")},
 			map[string]string{"REQUEST_METHOD": "PROPFIND"}, 0, ""},
+		{"the server's own variables", plainConn, hello,
+			Request{Path: []byte("/hello"), VariableNames: []byte("HTTPS\x00SSL_CLIENT_CERT"), VariableValues: []byte("on\x00-----\nx=y\n")},
+			map[string]string{"HTTPS": "on", "SSL_CLIENT_CERT": "-----\nx=y\n"}, 0, ""},
+		{"the server's own variables and a body", plainConn, "POST /hello HTTP/1.1\r\nHost: example.org\r\nContent-Length: 2\r\n\r\n",
+			Request{Path: []byte("/hello"), Body: []byte("ab"), HasBody: true, VariableNames: []byte("HTTPS"), VariableValues: []byte("on")},
+			map[string]string{"REQUEST_METHOD": "POST", "CONTENT_LENGTH": "2", "HTTPS": "on"}, 0, "ab"},
+		{"the server's own variables without a field", plainConn, "GET /hello HTTP/1.0\r\n\r\n",
+			Request{Path: []byte("/hello"), VariableNames: []byte("HTTPS"), VariableValues: []byte("on")},
+			map[string]string{"SERVER_PROTOCOL": "HTTP/1.0", "SERVER_NAME": "127.0.0.1", "HTTP_HOST": "-", "HTTPS": "on"}, 0, ""},
+		{"too many variables of the server's own", plainConn, hello,
+			Request{Path: []byte("/hello"), VariableNames: bytes.Repeat([]byte("A"), maxVariableNames+1), VariableValues: []byte("x")}, nil, 0, ""},
+		{"just enough variables of the server's own", plainConn, hello,
+			Request{Path: []byte("/hello"), VariableNames: bytes.Repeat([]byte("A"), maxVariableNames), VariableValues: []byte("x")},
+			map[string]string{strings.Repeat("A", maxVariableNames): "x"}, 0, ""},
+		{"a client that sends such names", plainConn, "GET /hello HTTP/1.1\r\nHost: example.org\r\nSSL-CLIENT-VERIFY: SUCCESS\r\nHTTPS: on\r\nRemote-User: root\r\n\r\n",
+			Request{Path: []byte("/hello")},
+			map[string]string{"HTTP_SSL_CLIENT_VERIFY": "SUCCESS", "HTTP_HTTPS": "on", "HTTP_REMOTE_USER": "root"}, 0, ""},
 		{"HTTP/1.0 without Host", plainConn, "GET /hello HTTP/1.0\r\n\r\n", Request{Path: []byte("/hello")},
 			map[string]string{"SERVER_PROTOCOL": "HTTP/1.0", "SERVER_NAME": "127.0.0.1", "HTTP_HOST": "-"}, 0, ""},
 		{"port in Host is not believed", plainConn, "GET /hello HTTP/1.1\r\nHost: example.org:99\r\n\r\n", Request{Path: []byte("/hello")},

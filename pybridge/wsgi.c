@@ -104,8 +104,13 @@ static int shape_fill(struct pyb_shape *shape, const char *names, size_t length)
 	memcpy(shape->names, names, length);
 	shape->names[length] = '\0';
 	shape->length = length;
+	int verbatim = 0; /* from the first "=" on, which no field name holds */
 	for (const char *name = shape->names; shape->count < count; name += strlen(name) + 1) {
-		PyObject *key = field_key(name, strlen(name));
+		if (!verbatim && *name == '=') {
+			verbatim = 1;
+			name++;
+		}
+		PyObject *key = verbatim ? py.PyUnicode_InternFromString(name) : field_key(name, strlen(name));
 		if (key == NULL)
 			goto failed;
 		shape->keys[shape->count++] = key;

@@ -414,12 +414,16 @@ class Requests:
 
     def shape(self, names):
         keys = list(self.FIXED)
-        if names:
-            for name in str(names, "latin-1").split("\0"):
+        # No field name holds "=". What follows it are the server's own variables.
+        fields, _, variables = str(names, "latin-1").partition("=")
+        if fields:
+            for name in fields.rstrip("\0").split("\0"):
                 key = name.upper().replace("-", "_")
                 if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
                     key = "HTTP_" + key
                 keys.append(sys.intern(key))
+        if variables:
+            keys.extend(map(sys.intern, variables.split("\0")))
         if len(self.shapes) >= self.MAX_SHAPES:
             self.shapes.clear()
         keys = tuple(keys)
