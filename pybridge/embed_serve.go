@@ -310,8 +310,8 @@ func (e *Embedded) take(frame []byte, file int) verdict {
 		return nobody
 	}
 	x.since.Store(int64(time.Since(epoch)))
-	if h.flags&flagEnd == 0 { // else run has more to say, and says it at once
-		x.signal()
+	if h.kind != frameNote && h.flags&flagEnd == 0 {
+		x.signal() // at the end run has more to say, and says it at once
 	}
 	return takenIn
 }

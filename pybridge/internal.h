@@ -37,6 +37,8 @@ struct pyb_program {
 	PyObject *complete;   /* the rest of such a request */
 	PyObject *timeout;    /* RequestTimeout */
 	PyObject *stack;      /* stack of a thread as text */
+	PyObject *partial;    /* dict: lines of output that have no end yet */
+	PyObject *end_lines;  /* ends those of this thread */
 };
 extern struct pyb_program pyb_program;
 

@@ -234,6 +234,7 @@ static int fetch_program(void)
 		{&pyb_program.bytes_io, "BytesIO"}, {&pyb_program.open_input, "open_input"},
 		{&pyb_program.make, "make"},        {&pyb_program.complete, "complete"},
 		{&pyb_program.timeout, "RequestTimeout"}, {&pyb_program.stack, "stack_of"},
+		{&pyb_program.partial, "partial"},  {&pyb_program.end_lines, "end_lines"},
 	};
 	module = py.PyImport_ImportModule("_overlay.embedded");
 	if (module == NULL)

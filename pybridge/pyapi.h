@@ -94,6 +94,7 @@ enum { Py_file_input = 257 };
 	X(PyObject *, PyList_GetItem, (PyObject *, ptrdiff_t)) /* borrowed */ \
 	X(PyObject *, PyDict_New, (void)) \
 	X(PyObject *, PyDict_Copy, (PyObject *)) \
+	X(ptrdiff_t, PyDict_Size, (PyObject *)) \
 	X(int, PyDict_SetItem, (PyObject *, PyObject *, PyObject *)) \
 	X(int, PyDict_SetItemString, (PyObject *, const char *, PyObject *))
 

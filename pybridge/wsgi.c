@@ -434,6 +434,18 @@ static int complete(struct call *call, PyObject *environ, PyObject *result)
 	return done == NULL ? -1 : 0;
 }
 
+/* end_lines ends what this request has printed without a line feed; -1, without
+ * an exception, when it cannot. */
+static int end_lines(void)
+{
+	if (py.PyDict_Size(pyb_program.partial) <= 0)
+		return 0;
+	PyObject *done = py.PyObject_CallFunctionObjArgs(pyb_program.end_lines, NULL);
+	py.Py_DecRef(done);
+	py.PyErr_Clear();
+	return done == NULL ? -1 : 0;
+}
+
 static PyObject *make_call(const struct pyb_request *request, char *out, size_t capacity)
 {
 	PyObject *object = py.PyType_GenericAlloc(call_type, 0);
@@ -465,7 +477,7 @@ int pyb_run(const struct pyb_request *request, const char *frame, char *out, siz
 		goto out;
 	pyb_begin(thread, request->number);
 	result = py.PyObject_CallFunctionObjArgs(pyb_program.application, environ, object, NULL);
-	if (result != NULL && answer(call_of(object), result, reply) == 0)
+	if (result != NULL && end_lines() == 0 && answer(call_of(object), result, reply) == 0)
 		outcome = PYB_COMPLETE;
 	else if (complete(call_of(object), environ, result) == 0)
 		outcome = PYB_SENT;

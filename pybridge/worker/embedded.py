@@ -12,6 +12,7 @@ from io import BytesIO  # noqa: F401: for the C core
 from _overlay import application, streams
 from _overlay.main import interpreter
 from _overlay.native import send, send_file, warn
+from _overlay.streams import end_lines, partial  # noqa: F401: for the C core
 from _overlay.threads import stack_of
 from _overlay.wsgi import ClientGone, Exchange, RequestTimeout, Requests, describe
 
@@ -26,6 +27,9 @@ class Channel:
     """Stands in for the Pool of a worker process: where an Exchange sends to."""
 
     window = 1 << 62  # send waits, with the GIL free, when Go holds enough
+
+    def glance(self):
+        """There is nothing to read: put says when the client is gone."""
 
     def put(self, frame, hold):
         if not send(frame):
@@ -46,6 +50,7 @@ def main(output_descriptor, error_descriptor, settings):
     sys.stdin = open(os.devnull, encoding="utf-8")
     sys.stdout = sys.__stdout__ = streams.LineStream(output_descriptor)
     sys.stderr = sys.__stderr__ = _errors = streams.LineStream(error_descriptor)
+    streams.standard[:] = sys.stdout, sys.stderr
     refuse_signals()
 
 
