@@ -64,6 +64,29 @@ var fileGroup = group{"file", "Optional Platform-Specific File Handling", slices
 			}
 		}
 	}},
+	{"huge-head", must, "a length of more than 32 bits", 0, func(t *testing.T, s *server) {
+		c := s.dial(t)
+		r := c.roundTrip(request{method: "HEAD", target: "/file/sparse"})
+		complete(t, r)
+		if r.status != 200 || r.length != 5000000000 {
+			t.Errorf("got %d, Content-Length %d", r.status, r.length)
+		}
+		c.mustBeReusable()
+	}},
+	{"huge-end", must, "a position of more than 32 bits", 0, func(t *testing.T, s *server) {
+		r := s.ok(t, "/file/sparse?from=4999900000")
+		if len(r.body) != 100000 || string(r.body[99990:]) != "\x00\x00\x00\x00\x00\x00tail" {
+			t.Errorf("got %d bytes (...%q)", len(r.body), r.body[max(len(r.body)-10, 0):])
+		}
+	}},
+	{"huge-begin", must, "the beginning of a file that the client does not want to its end", 0, func(t *testing.T, s *server) {
+		c := s.dial(t)
+		c.send(request{target: "/file/sparse"})
+		if r := c.head("GET"); r.length != 5000000000 {
+			t.Errorf("got Content-Length %d", r.length)
+		}
+		c.expect(string(make([]byte, 1<<20)))
+	}},
 	{"iterated", must, "the wrapper is an iterable, for middleware that iterates it", 0, func(t *testing.T, s *server) {
 		fileIs(t, s.ok(t, "/file/iterated"), 0, 100000)
 	}},

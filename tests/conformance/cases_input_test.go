@@ -103,6 +103,15 @@ var inputGroup = group{"input", "Input and Error Streams", append(readCases(), [
 			t.Errorf("got %d bytes back, want the %d sent", len(r.body), len(data))
 		}
 	}},
+	{"returned", must, "the input stream is an iterable, and a response may be one", 0, func(t *testing.T, s *server) {
+		echoes(t, s, "/input/returned", 0)
+	}},
+	{"wrapped", must, "the input stream is a file-like object, and wsgi.file_wrapper takes one", 0, func(t *testing.T, s *server) {
+		echoes(t, s, "/input/wrapped", 0)
+	}},
+	{"wrapped-in-part", must, "wsgi.file_wrapper begins where the input stream is", 0, func(t *testing.T, s *server) {
+		echoes(t, s, "/input/wrapped?skip=777", 777)
+	}},
 	{"expect-continue", must, "servers that implement HTTP/1.1 must provide transparent support for expect/continue", 0, func(t *testing.T, s *server) {
 		c := s.dial(t)
 		data := pattern(100000)
@@ -139,6 +148,23 @@ var inputGroup = group{"input", "Input and Error Streams", append(readCases(), [
 		}
 	}},
 }...)}
+
+// echoes sends bodies of several sizes to a view that returns them from skip on.
+func echoes(t *testing.T, s *server, target string, skip int) {
+	t.Helper()
+	for _, size := range []int{1000, 65537, 1 << 20} {
+		data := pattern(size)
+		c := s.dial(t)
+		r := c.roundTrip(request{method: "POST", target: target, body: data})
+		complete(t, r)
+		if r.status != 200 || !bytes.Equal(r.body, data[skip:]) {
+			t.Errorf("got %d and %d bytes back, want the last %d of %d", r.status, len(r.body), size-skip, size)
+		}
+		if r.value("Connection") != "close" {
+			c.mustBeReusable()
+		}
+	}
+}
 
 // readCases are operations on wsgi.input and what each has to return.
 func readCases() []testCase {

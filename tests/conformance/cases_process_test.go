@@ -116,6 +116,18 @@ var processGroup = group{"process", "Thread Support", []testCase{
 			s.wantBody(t, "/process/globals", "changed\n")
 		}
 	}},
+	{"fork", extra, "the application may fork", 0, func(t *testing.T, s *server) {
+		for range 3 {
+			s.wantBody(t, "/process/fork", "[0, 0]\n")
+		}
+	}},
+	{"descriptors", extra, "programs that the application starts do not get the server's sockets", needHere, func(t *testing.T, s *server) {
+		name := newNote()
+		s.wantBody(t, "/process/descriptors?note="+name, "listed\n")
+		if text, _ := s.readNote(t, name); strings.Contains(text, "socket:") || text == "" {
+			t.Errorf("a child process has open:\n%s", text)
+		}
+	}},
 	{"many-connections", must, "requests of many clients do not get mixed up", 0, func(t *testing.T, s *server) {
 		var all sync.WaitGroup
 		for i := range 10 {

@@ -195,6 +195,18 @@ def iterated(environ, start_response):
     return (part for part in result)
 
 
+def sparse(environ, start_response):
+    """A file of five billion bytes that takes no room; ?from= is where it is sent from."""
+    file = tempfile.TemporaryFile()
+    file.seek(5000000000 - 4)
+    file.write(b"tail")
+    file.flush()
+    start = support.query(environ, "from", 0)
+    file.seek(start)
+    start_response("200 OK", BINARY + [("Content-Length", str(5000000000 - start))])
+    return environ["wsgi.file_wrapper"](file)
+
+
 def sizes(environ, start_response):
     """The lengths of the blocks that iterating gives: the second argument is their size."""
     result = environ["wsgi.file_wrapper"](io.BytesIO(content(2500)), 1000)
@@ -238,6 +250,7 @@ VIEWS = {
     "wrapped": wrapped,
     "iterated": iterated,
     "sizes": sizes,
+    "sparse": sparse,
     "after-write": after_write,
     "partly-iterated": partly_iterated,
     "close": close,

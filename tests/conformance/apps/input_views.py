@@ -70,4 +70,17 @@ def late(environ, start_response):
     return iter(lambda: stream.read(1000), b"")
 
 
-VIEWS = {"ops": operate, "lines": digest_lines, "ignore": ignore, "echo": late}
+def returned(environ, start_response):
+    """The input stream is an iterable of bytes: it can be the response."""
+    start_response("200 OK", support.BINARY)
+    return environ["wsgi.input"]
+
+
+def wrapped(environ, start_response):
+    """The input stream has read(): wsgi.file_wrapper takes it. ?skip= bytes are read before."""
+    environ["wsgi.input"].read(support.query(environ, "skip", 0))
+    start_response("200 OK", support.BINARY)
+    return environ["wsgi.file_wrapper"](environ["wsgi.input"])
+
+
+VIEWS = {"ops": operate, "lines": digest_lines, "ignore": ignore, "echo": late, "returned": returned, "wrapped": wrapped}

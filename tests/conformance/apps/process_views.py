@@ -52,6 +52,26 @@ def modify_globals(environ, start_response):
     return support.answer_text(start_response, "changed\n")
 
 
+def fork(environ, start_response):
+    """A child that ends in the middle of the request, and one that the parent waits for."""
+    children = []
+    for _ in range(2):
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+        children.append(child)
+    codes = [os.waitpid(child, 0)[1] for child in children]
+    return support.answer_text(start_response, "%r\n" % codes)
+
+
+def descriptors(environ, start_response):
+    """What a program that the application starts finds open beyond its standard streams."""
+    file = os.path.join(support.NOTES, support.query(environ, "note"))
+    # os.system closes nothing, other than subprocess.
+    os.system("for d in /proc/self/fd/*; do readlink $d; done >'%s'" % file)
+    return support.answer_text(start_response, "listed\n")
+
+
 def pid_alone(environ, start_response):
     return support.answer_text(start_response, "%d" % os.getpid())
 
@@ -62,5 +82,7 @@ VIEWS = {
     "event": event,
     "read": read,
     "globals": modify_globals,
+    "fork": fork,
+    "descriptors": descriptors,
     "pid": pid_alone,
 }
