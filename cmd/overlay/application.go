@@ -40,9 +40,26 @@ func inspectPython(ctx context.Context, explicit, dir string) (pybridge.Interpre
 	return interpreter, nil
 }
 
-// newFallthrough starts the process group of the application.
+// newFallthrough starts the process group of each application.
 func newFallthrough(cfg *config, python string, workers *workerSet, output *appOutput, log *slog.Logger) (*fallthru.Handler, error) {
-	app := &cfg.Application
+	var mounts []fallthru.Mount
+	for _, app := range cfg.applications() {
+		options := pythonOptions(cfg, app, python)
+		options.Output, options.Logger = output.write, log
+		mounts = append(mounts, fallthru.Mount{Path: app.MountPoint, Group: groupOptions(cfg, starter(cfg, options, workers), log)})
+	}
+	return fallthru.New(fallthru.Options{
+		Mounts:           mounts,
+		Path:             static.Path,
+		NotFound:         func(ctx *fasthttp.RequestCtx) { writeErrorPage(ctx, fasthttp.StatusNotFound) },
+		Error:            writeErrorPage,
+		LimitRequestBody: cfg.LimitRequestBody,
+		Logger:           log,
+	})
+}
+
+// pythonOptions says how the worker processes of app run.
+func pythonOptions(cfg *config, app *applicationConfig, python string) pybridge.Options {
 	options := pybridge.Options{
 		Python: python,
 		Application: pybridge.Application{
@@ -63,8 +80,6 @@ func newFallthrough(cfg *config, python string, workers *workerSet, output *appO
 		Environ: []pybridge.Variable{
 			{Name: "SERVER_SOFTWARE", Value: "overlay/" + overlayVersion()},
 		},
-		Output: output.write,
-		Logger: log,
 	}
 	if cfg.DocumentRoot != "" {
 		options.Environ = append(options.Environ, pybridge.Variable{Name: "DOCUMENT_ROOT", Value: cfg.DocumentRoot})
@@ -72,36 +87,31 @@ func newFallthrough(cfg *config, python string, workers *workerSet, output *appO
 	for _, v := range app.SetEnv {
 		options.SetEnv = append(options.SetEnv, pybridge.Variable{Name: v.Name, Value: v.Value})
 	}
-	return fallthru.New(fallthru.Options{
-		Mounts: []fallthru.Mount{{
-			Path: app.MountPoint,
-			Group: fallthru.GroupOptions{
-				Start:          starter(cfg, options, workers),
-				Processes:      cfg.Processes,
-				Threads:        cfg.Threads,
-				QueueBacklog:   orNone(cfg.QueueBacklog),
-				QueueTimeout:   cfg.QueueTimeout,
-				StartupTimeout: cfg.StartupTimeout,
+	return options
+}
 
-				GracefulTimeout:   cfg.GracefulTimeout,
-				ShutdownTimeout:   cfg.ShutdownTimeout,
-				MaximumRequests:   cfg.WorkerLimits.MaximumRequests,
-				RestartInterval:   cfg.WorkerLimits.RestartInterval,
-				CPUTimeLimit:      cfg.WorkerLimits.CPUTime,
-				MemoryLimit:       cfg.WorkerLimits.Memory,
-				InactivityTimeout: cfg.WorkerLimits.InactivityTimeout,
-				ProcessesMin:      cfg.WorkerLimits.ProcessesMin,
-				Rolling:           cfg.Reload.Rolling,
-				ClientGone:        clientGone,
-				Logger:            log,
-			},
-		}},
-		Path:             static.Path,
-		NotFound:         func(ctx *fasthttp.RequestCtx) { writeErrorPage(ctx, fasthttp.StatusNotFound) },
-		Error:            writeErrorPage,
-		LimitRequestBody: cfg.LimitRequestBody,
-		Logger:           log,
-	})
+// groupOptions says how many worker processes there are and when they go.
+func groupOptions(cfg *config, start fallthru.Starter, log *slog.Logger) fallthru.GroupOptions {
+	return fallthru.GroupOptions{
+		Start:          start,
+		Processes:      cfg.Processes,
+		Threads:        cfg.Threads,
+		QueueBacklog:   orNone(cfg.QueueBacklog),
+		QueueTimeout:   cfg.QueueTimeout,
+		StartupTimeout: cfg.StartupTimeout,
+
+		GracefulTimeout:   cfg.GracefulTimeout,
+		ShutdownTimeout:   cfg.ShutdownTimeout,
+		MaximumRequests:   cfg.WorkerLimits.MaximumRequests,
+		RestartInterval:   cfg.WorkerLimits.RestartInterval,
+		CPUTimeLimit:      cfg.WorkerLimits.CPUTime,
+		MemoryLimit:       cfg.WorkerLimits.Memory,
+		InactivityTimeout: cfg.WorkerLimits.InactivityTimeout,
+		ProcessesMin:      cfg.WorkerLimits.ProcessesMin,
+		Rolling:           cfg.Reload.Rolling,
+		ClientGone:        clientGone,
+		Logger:            log,
+	}
 }
 
 // orNone turns the 0 of an option into what a package of ours calls none: there,
@@ -197,10 +207,12 @@ func (o *appOutput) write(pid int, stream string, line []byte) {
 	o.log.Info(string(line), "worker", pid, "stream", stream)
 }
 
-// sourceOf returns the files of the application that are never served: its script.
-func sourceOf(app *applicationConfig) []string {
-	if app.Type != applicationScript {
-		return nil
+// sourcesOf returns the script files of the applications, which are never served.
+func sourcesOf(cfg *config) (scripts []string) {
+	for _, app := range cfg.applications() {
+		if app.Type == applicationScript {
+			scripts = append(scripts, app.EntryPoint)
+		}
 	}
-	return []string{app.EntryPoint}
+	return scripts
 }

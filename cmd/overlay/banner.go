@@ -50,12 +50,16 @@ func banner(w io.Writer, cfg *config, info bannerInfo) {
 	for _, a := range cfg.URLAliases {
 		row("alias", "%s -> %s", a.Path, a.Target)
 	}
-	if app := &cfg.Application; app.Type != applicationStatic {
-		where := ""
-		if app.MountPoint != "/" {
-			where = ", below " + app.MountPoint
+	if cfg.Application.Type != applicationStatic {
+		name := "application"
+		for _, app := range cfg.applications() {
+			where := ""
+			if app.MountPoint != "/" {
+				where = ", below " + app.MountPoint
+			}
+			row(name, "%s %s, callable %s%s", app.Type, app.EntryPoint, app.CallableObject, where)
+			name = ""
 		}
-		row("application", "%s %s, callable %s%s", app.Type, app.EntryPoint, app.CallableObject, where)
 		if info.AppError != nil {
 			row("", "NOT RUNNING, the log says why; it is tried again")
 		}

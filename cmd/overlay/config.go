@@ -25,6 +25,8 @@ type config struct {
 	// Application names what declined requests fall through to; its Type is
 	// applicationStatic when there is none.
 	Application applicationConfig
+	// MoreApplications are those of --mount.
+	MoreApplications []applicationConfig
 
 	Processes        int
 	Threads          int
@@ -78,6 +80,18 @@ type applicationConfig struct {
 	Python           string   // interpreter asked for; "" lets pybridge.FindPython choose
 	SetEnv           []envVar // added to os.environ and to each environ
 	Embedded         bool     // runs in the server process, not in worker processes
+}
+
+// applications returns all of them, none when only files are served.
+func (c *config) applications() []*applicationConfig {
+	if c.Application.Type == applicationStatic {
+		return nil
+	}
+	all := []*applicationConfig{&c.Application}
+	for i := range c.MoreApplications {
+		all = append(all, &c.MoreApplications[i])
+	}
+	return all
 }
 
 // venvDir is the folder beside the application, where a .venv is looked for: that

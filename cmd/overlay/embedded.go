@@ -47,6 +47,9 @@ func (k *checker) embedded() error {
 	if !pybridge.EmbeddedAvailable {
 		return usagef("build with CGO_ENABLED=1", "--embedded-mode is not part of this build of overlay")
 	}
+	if len(k.cfg.MoreApplications) > 0 {
+		return usagef("leave out one of them", "--mount with --embedded-mode: one server process hosts one application")
+	}
 	if k.Processes > 1 {
 		return usagef("leave out one of them", "--processes %d with --embedded-mode: one server process hosts one Python", k.Processes)
 	}

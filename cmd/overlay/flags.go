@@ -34,6 +34,7 @@ type serveCommand struct {
 	EntryPoint       string       `group:"Application" placeholder:"NAME" help:"The same as ENTRY-POINT, as an option."`
 	CallableObject   string       `group:"Application" placeholder:"NAME" default:"application" help:"Name of the WSGI callable in the script or module."`
 	MountPoint       string       `group:"Application" placeholder:"PATH" default:"/" help:"URL path below which the application lives."`
+	Mount            pairList     `group:"Application" placeholder:"PATH APP" help:"Another application below the URL path PATH: a script file, or a module as MODULE:CALLABLE. It has worker processes of its own, with the same settings. Repeatable."`
 	WorkingDirectory string       `group:"Application" placeholder:"DIR" help:"Working directory of the application, first on sys.path. Default: where overlay is started."`
 	Setenv           pairList     `group:"Application" placeholder:"NAME VALUE" help:"Set a variable in os.environ and in the WSGI environ. NAME=VALUE works too. Repeatable."`
 	Python           string       `group:"Python" placeholder:"PATH" help:"Interpreter that runs the application, or the folder of a virtual environment. Default: the one in $$VIRTUAL_ENV, else in .venv beside the application, else python3 on PATH."`

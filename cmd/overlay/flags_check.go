@@ -31,7 +31,7 @@ type checker struct {
 func newConfig(c *serveCommand, given map[string]int, dir string) (*config, error) {
 	k := &checker{serveCommand: c, given: given, dir: dir, cfg: &config{}}
 	for _, check := range []func() error{
-		k.application, k.entryPoint, k.files, k.aliases, k.python,
+		k.application, k.entryPoint, k.files, k.aliases, k.python, k.mounts,
 		k.numbers, k.workers, k.listener, k.certificate, k.logs, k.embedded, k.effect,
 	} {
 		if err := check(); err != nil {
@@ -44,6 +44,7 @@ func newConfig(c *serveCommand, given map[string]int, dir string) (*config, erro
 // application decides the type of the application, and refuses a command line
 // that serves nothing.
 func (k *checker) application() error {
+	k.firstMount()
 	entry, err := k.entryPointName()
 	if err != nil {
 		return err

@@ -32,9 +32,9 @@ func (k *checker) entryPoint() error {
 		app.CallableObject = ""
 		return nil
 	case applicationModule:
-		err = k.module()
+		err = k.module(app)
 	case applicationScript:
-		err = k.script()
+		err = k.script(app)
 	}
 	if err != nil {
 		return err
@@ -65,8 +65,7 @@ func (k *checker) entryPoint() error {
 
 // module splits MODULE:CALLABLE. Whether the module exists is known to the
 // Python that imports it, not here.
-func (k *checker) module() error {
-	app := &k.cfg.Application
+func (k *checker) module(app *applicationConfig) error {
 	name, callable, hasCallable := strings.Cut(app.EntryPoint, ":")
 	if !isModuleName(name) || (hasCallable && !isIdentifier(callable)) {
 		hint := "a module is named as in an import statement: mysite.wsgi, or mysite.wsgi:app"
@@ -92,9 +91,9 @@ func (k *checker) module() error {
 }
 
 // script checks that the entry point is a file that can be read.
-func (k *checker) script() error {
-	name := k.cfg.Application.EntryPoint
-	k.cfg.Application.EntryPoint = k.abs(name)
+func (k *checker) script(app *applicationConfig) error {
+	name := app.EntryPoint
+	app.EntryPoint = k.abs(name)
 	if info, err := os.Stat(k.abs(name)); err == nil && info.IsDir() {
 		return usagef("to serve its files: overlay --document-root "+shellWord(name), "entry point: %q is a folder, not a WSGI script file", name)
 	}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -40,6 +42,35 @@ func TestWorkerOptions(t *testing.T) {
 	}
 }
 
+// TestMounts: each --mount is an application of its own; without an entry point
+// the first one is the first application.
+func TestMounts(t *testing.T) {
+	dir := newTestFolder(t)
+	for _, test := range []struct {
+		args string
+		want string
+	}{
+		{"hello.wsgi", "script hello.wsgi application /"},
+		{"--mount /api mysite.wsgi:app hello.wsgi", "script hello.wsgi application /, module mysite.wsgi app /api"},
+		{"--mount /a hello.wsgi --mount /b=mysite.wsgi", "script hello.wsgi application /a, module mysite.wsgi application /b"},
+		{"--mount / mysite.wsgi:app", "module mysite.wsgi app /"},
+	} {
+		t.Run(test.args, func(t *testing.T) {
+			cfg, err := parseConfig(dir, strings.Fields(test.args)...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, app := range cfg.applications() {
+				got = append(got, fmt.Sprintf("%s %s %s %s", app.Type, filepath.Base(app.EntryPoint), app.CallableObject, app.MountPoint))
+			}
+			if s := strings.Join(got, ", "); s != test.want {
+				t.Errorf("applications %s, want %s", s, test.want)
+			}
+		})
+	}
+}
+
 // TestWorkerOptionErrors: what cannot take effect is refused, with a hint.
 func TestWorkerOptionErrors(t *testing.T) {
 	dir := newTestFolder(t)
@@ -55,6 +86,8 @@ func TestWorkerOptionErrors(t *testing.T) {
 		{"--response-buffer-size 262143", "--response-buffer-size: got 262143 bytes, want 262144 to 1073741824"},
 		{"--response-buffer-size 1025M", "--response-buffer-size: got 1074790400 bytes"},
 		{"--response-spool-size 1025M", "--response-spool-size: got 1074790400 bytes"},
+		{"--mount /a hello.wsgi --mount /a/ mysite.wsgi", "two applications at /a"},
+		{"--mount a hello.wsgi", "--mount"},
 		{"--rolling", "no effect with one worker process"},
 	} {
 		t.Run(test.args, func(t *testing.T) {

@@ -31,7 +31,7 @@ type reloader struct {
 	log     *slog.Logger
 	workers *workerSet
 
-	script   string   // looked at always, unless reloading is disabled; "" for a module
+	scripts  []string // looked at always, unless reloading is disabled
 	modules  bool     // look at every file that the application has imported
 	patterns []string // names of further files below dir, such as *.html
 	dir      string
@@ -83,10 +83,8 @@ func (r *reloader) changed(ctx context.Context) string {
 		}
 		r.find()
 	}
-	if r.script != "" {
-		if _, known := r.known[r.script]; !known {
-			r.look(r.script)
-		}
+	for _, name := range r.scripts {
+		r.look(name)
 	}
 	first := ""
 	for name, before := range r.known {

@@ -134,7 +134,7 @@ func (s *site) build(stdout io.Writer) (err error) {
 		IndexFiles: s.cfg.DirectoryIndex,
 		Listing:    s.cfg.DirectoryListing,
 		HideSource: s.app != nil,
-		Private:    sourceOf(&s.cfg.Application),
+		Private:    sourcesOf(s.cfg),
 		Logger:     s.log,
 	}
 	for _, a := range s.cfg.URLAliases {
@@ -169,13 +169,13 @@ func (s *site) build(stdout io.Writer) (err error) {
 // watchReload reloads the application as the options say. The result ends that,
 // and waits until it has ended.
 func (s *site) watchReload(ctx context.Context, workers *workerSet) (stop func()) {
-	app, reload := &s.cfg.Application, s.cfg.Reload
+	reload := s.cfg.Reload
 	r := &reloader{
 		app: s.app, log: s.log, workers: workers,
-		modules: reload.Modules, patterns: reload.Patterns, dir: app.WorkingDirectory,
+		modules: reload.Modules, patterns: reload.Patterns, dir: s.cfg.Application.WorkingDirectory,
 	}
-	if reload.Script && app.Type == applicationScript {
-		r.script = app.EntryPoint
+	if reload.Script {
+		r.scripts = sourcesOf(s.cfg)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
