@@ -17,6 +17,16 @@ func TestAllocations(t *testing.T) {
 	if got := testing.AllocsPerRun(1000, func() { buf = appendRequest(buf[:0], 1, ctx, r, &fields) }); got != appendRequestAllocs {
 		t.Errorf("appendRequest allocates %v times, want %d", got, appendRequestAllocs)
 	}
+	p := startQuickPeer(t)
+	free := func() {}
+	if got := testing.AllocsPerRun(1000, func() {
+		ctx.Response.Reset()
+		if err := p.worker.Serve(ctx, r, free); err != nil {
+			t.Fatal(err)
+		}
+	}); got != serveAllocs {
+		t.Errorf("Serve allocates %v times, want %d", got, serveAllocs)
+	}
 	head := []byte(djangoHead)
 	var resp fasthttp.Response
 	if got := testing.AllocsPerRun(1000, func() {

@@ -57,11 +57,18 @@ func startPeer(t testing.TB, change ...func(*Options)) *peer {
 	t.Helper()
 	p, started := offerPeer(t, change...)
 	p.hello(t)
+	go p.read(p.data, p.requests)
+	p.ready(t, started)
+	return p
+}
+
+// ready says that the application is loaded, and waits for Start.
+func (p *peer) ready(t testing.TB, started <-chan error) {
+	t.Helper()
 	p.send(p.control, frameHeader{kind: frameReady}, "CPython\x003.11.7\x00/python\x00/prefix\x00gil")
 	if err := receive(t, "Start", started); err != nil {
 		t.Fatal(err)
 	}
-	return p
 }
 
 // offerPeer calls Start and returns once the sockets are there. The channel
@@ -163,7 +170,7 @@ func connOf(t testing.TB, f *os.File) *net.UnixConn {
 }
 
 // hello reads the program that the server process sends first, and then
-// whatever comes on both sockets.
+// whatever comes on the control socket.
 func (p *peer) hello(t testing.TB) []byte {
 	t.Helper()
 	digits := make([]byte, 10)
@@ -175,7 +182,6 @@ func (p *peer) hello(t testing.TB) []byte {
 	program := make([]byte, size)
 	readFull(t, p.control, program)
 	go p.read(p.control, p.orders)
-	go p.read(p.data, p.requests)
 	return program
 }
 

@@ -40,7 +40,7 @@ const (
 // Errors of FindPython and Inspect. The text around them names the path.
 var (
 	ErrNoPython     = errors.New("no Python found")
-	ErrPythonTooOld = errors.New("Python is too old")
+	ErrPythonTooOld = errors.New("too old a Python")
 )
 
 // FindPython returns the path of the interpreter to use: explicit if it is not
