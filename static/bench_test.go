@@ -1,7 +1,10 @@
 package static
 
 import (
+	"bufio"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/valyala/fasthttp"
 )
@@ -10,11 +13,13 @@ import (
 // Options.Next not counted.
 const declinedAllocs = 0
 
-func benchRequest(b testing.TB, h *Handler, target string) *fasthttp.RequestCtx {
+func benchRequest(b testing.TB, h *Handler, target string, fields ...string) *fasthttp.RequestCtx {
 	b.Helper()
 	ctx := new(fasthttp.RequestCtx)
-	ctx.Request.Header.SetRequestURI(target)
-	ctx.Request.Header.SetHost("test")
+	head := "GET " + target + " HTTP/1.1\r\nHost: test\r\n" + strings.Join(append(fields, ""), "\r\n") + "\r\n"
+	if err := ctx.Request.Header.Read(bufio.NewReader(strings.NewReader(head))); err != nil {
+		b.Fatal(err)
+	}
 	h.Handle(ctx)
 	return ctx
 }
@@ -39,5 +44,31 @@ func BenchmarkDeclined(b *testing.B) {
 	for b.Loop() {
 		again(ctx)
 		h.Handle(ctx)
+	}
+}
+
+// BenchmarkHit is the way of a request for a cached small file, without the network:
+// no system call, no allocation.
+func BenchmarkHit(b *testing.B) {
+	dir := b.TempDir()
+	write(b, dir, "a.txt", "0123456789")
+	h, err := New(Options{Root: dir, CacheRevalidate: time.Hour})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer h.Close()
+	for name, fields := range map[string][]string{
+		"bare": nil,
+		"browser": {"User-Agent: Mozilla/5.0", "Accept: */*", "Accept-Language: en", "Accept-Encoding: gzip, deflate, br, zstd",
+			"Referer: http://test/", "Sec-Fetch-Dest: style", "Sec-Fetch-Mode: no-cors", "Cookie: sessionid=0123456789abcdef"},
+	} {
+		b.Run(name, func(b *testing.B) {
+			ctx := benchRequest(b, h, "/a.txt?v=1", fields...)
+			b.ReportAllocs()
+			for b.Loop() {
+				again(ctx)
+				h.Handle(ctx)
+			}
+		})
 	}
 }

@@ -2,8 +2,10 @@ package static
 
 import (
 	"fmt"
+	"io"
 	"math"
 	"math/rand/v2"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -383,5 +385,43 @@ func TestDescriptorsAreClosed(t *testing.T) {
 	}
 	if got := s.get("/a.bin"); got.status != 200 || len(got.body) != memoryLimit+1 {
 		t.Errorf("after the sweep: %d, %d bytes", got.status, len(got.body))
+	}
+}
+
+// A client that takes nothing for SendTimeout is cut off, and the file is let go.
+func TestSendTimeout(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "a.bin", strings.Repeat("a", 64<<20))
+	s := serve(t, Options{Root: dir, SendTimeout: 50 * time.Millisecond, CacheRevalidate: time.Hour})
+	c, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	e, err := s.h.find([]byte("/a.bin"), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(c, "GET /a.bin HTTP/1.1\r\nHost: test\r\n\r\n")
+	wait := func(what string, done func(*file) bool) {
+		t.Helper()
+		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+			if f := e.plain.file.Load(); f != nil && done(f) {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatal(what)
+			}
+		}
+	}
+	wait("the file is not sent", func(f *file) bool { return f.refs.Load() == 2 })
+	wait("the client is not cut off", func(f *file) bool { return f.refs.Load() == 1 })
+	c.SetDeadline(time.Now().Add(20 * time.Second))
+	if n, err := io.Copy(io.Discard, c); n >= 64<<20 {
+		t.Errorf("the client got %d bytes, %v, want the body cut short", n, err)
+	}
+	// Who takes it at his own pace, and always something, gets it all.
+	if got := serve(t, Options{Root: dir, SendTimeout: 20 * time.Second}).get("/a.bin"); len(got.body) != 64<<20 {
+		t.Errorf("%d bytes, %v", len(got.body), got.err)
 	}
 }

@@ -1,13 +1,10 @@
 package static
 
-import "github.com/valyala/fasthttp"
-
-// choose picks the form of e that the request gets, and nil when the client refuses
-// all of them. Among codings equally welcome a precompressed sibling goes before
+// choose picks the form of e for a request that accepts w, and nil when the client
+// refuses all of them. Among codings equally welcome a precompressed sibling goes before
 // what an encoder has to make, and then the order of the codings decides. Any coding
 // that is as welcome as the plain file goes before it.
-func (h *Handler) choose(header *fasthttp.RequestHeader, e *entry) *form {
-	w := acceptedCodings(header)
+func (h *Handler) choose(w weights, e *entry) *form {
 	for e.vary {
 		best, score := codingIdentity, int(w[codingIdentity])*2-1
 		for c := range codingIdentity {

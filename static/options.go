@@ -102,6 +102,11 @@ type Options struct {
 	// means DefaultCacheEntries; the least is 64.
 	CacheEntries int
 
+	// SendTimeout is the longest that the client of a file beyond 64 KiB may take
+	// nothing of it; then the connection is closed. Zero leaves it to the server's
+	// own write timeout, which bounds the whole response.
+	SendTimeout time.Duration
+
 	// Next gets every declined request: no file, or a method that is not for files.
 	// Nil means that there is no application: 404, or 405 with Allow.
 	Next fasthttp.RequestHandler

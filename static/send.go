@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"time"
 
 	"github.com/valyala/fasthttp"
 )
@@ -27,6 +28,7 @@ type fileBody struct {
 	file    *file
 	version version
 	conn    net.Conn
+	resp    *fasthttp.Response
 	off     int64
 	left    int64
 	out     sender
@@ -35,7 +37,8 @@ type fileBody struct {
 // newFileBody returns a body that releases the file when it is closed.
 func (h *Handler) newFileBody(ctx *fasthttp.RequestCtx, f *file, v version, part byteRange) *fileBody {
 	b := h.bodies.Get().(*fileBody)
-	b.h, b.file, b.version, b.conn, b.off, b.left = h, f, v, ctx.Conn(), part.start, part.length
+	b.h, b.file, b.version, b.off, b.left = h, f, v, part.start, part.length
+	b.conn, b.resp = ctx.Conn(), &ctx.Response
 	return b
 }
 
@@ -46,19 +49,36 @@ func (b *fileBody) Close() error {
 	}
 	b.file.release()
 	h := b.h
-	b.h, b.file, b.conn = nil, nil, nil
+	b.h, b.file, b.conn, b.resp = nil, nil, nil, nil
+	b.out.reset()
 	h.bodies.Put(b)
 	return nil
 }
 
 // WriteTo sends the body. w is fasthttp's writer, whose buffer holds the header.
 func (b *fileBody) WriteTo(w io.Writer) (int64, error) {
+	defer b.h.settle(b.conn)
 	if bw, ok := w.(*bufio.Writer); ok {
 		if tcp, ok := b.conn.(*net.TCPConn); ok {
-			return b.sendfile(bw, tcp)
+			return b.sendfile(bw, tcp, b.resp)
 		}
 	}
 	return b.copy(w)
+}
+
+// extend gives the client of a large body until SendTimeout from now to take more of
+// it. A deadline for the whole body would cut off who is slow and honest.
+func (h *Handler) extend(c net.Conn) {
+	if h.opts.SendTimeout > 0 && c != nil {
+		c.SetWriteDeadline(time.Now().Add(h.opts.SendTimeout))
+	}
+}
+
+// settle takes the last deadline away again, for the next response of the connection.
+func (h *Handler) settle(c net.Conn) {
+	if h.opts.SendTimeout > 0 && c != nil {
+		c.SetWriteDeadline(time.Time{})
+	}
 }
 
 // copy sends by way of memory: over TLS, and where the kernel cannot do better.
@@ -69,6 +89,7 @@ func (b *fileBody) copy(w io.Writer) (sent int64, err error) {
 		if err != nil {
 			return sent, err
 		}
+		b.h.extend(b.conn)
 		m, err := w.Write(buf[:n])
 		sent += int64(m)
 		if err != nil {

@@ -3,7 +3,9 @@ package static
 import (
 	"bufio"
 	"net"
+	"unsafe"
 
+	"github.com/valyala/fasthttp"
 	"golang.org/x/sys/unix"
 )
 
@@ -11,19 +13,44 @@ import (
 // others their turn.
 const sendSlice = 2 << 20
 
-// sender carries the arguments and results of one sendfile call into and out of the
-// callback that the network poller wants.
+// sender carries the arguments and results of one system call into and out of the
+// callbacks that the network poller wants.
 type sender struct {
-	step    func(fd uintptr) bool // call, bound once
-	in      int
-	off     int64
-	want, n int
-	err     error
-	tail    [tail]byte
+	head func(fd uintptr) bool // sendHead, bound once
+	body func(fd uintptr) bool // sendBody, bound once
+
+	header []byte // what is left of it
+	in     int
+	off    int64
+	want   int
+	n      int
+	err    error
 }
 
-// call makes one sendfile. The poller calls it again when the socket is writable.
-func (s *sender) call(fd uintptr) bool {
+func (s *sender) reset() { s.header = nil }
+
+// sendHead sends the header with MSG_MORE: the kernel keeps it until the first bytes
+// of the file fill the packet, and the client is woken once.
+func (s *sender) sendHead(fd uintptr) bool {
+	for {
+		n, _, errno := unix.Syscall6(unix.SYS_SENDTO, fd, uintptr(unsafe.Pointer(unsafe.SliceData(s.header))),
+			uintptr(len(s.header)), unix.MSG_MORE|unix.MSG_NOSIGNAL, 0, 0)
+		switch errno {
+		case 0:
+			s.n, s.err = int(n), nil
+			return true
+		case unix.EINTR:
+		case unix.EAGAIN:
+			return false
+		default:
+			s.n, s.err = 0, errno
+			return true
+		}
+	}
+}
+
+// sendBody makes one sendfile. The poller calls it again when the socket is writable.
+func (s *sender) sendBody(fd uintptr) bool {
 	for {
 		s.n, s.err = unix.Sendfile(int(fd), s.in, &s.off, s.want)
 		switch s.err {
@@ -36,49 +63,56 @@ func (s *sender) call(fd uintptr) bool {
 	}
 }
 
-// sendfile lets the kernel send everything but the tail straight from the page
-// cache, then the tail from memory, after a last look at the file.
-func (b *fileBody) sendfile(w *bufio.Writer, tcp *net.TCPConn) (sent int64, err error) {
-	if b.left > tail {
-		if err := w.Flush(); err != nil {
-			return 0, err
-		}
-		raw, err := tcp.SyscallConn()
-		if err != nil {
-			return 0, err
-		}
-		if b.out.step == nil {
-			b.out.step = b.out.call
-		}
-		b.out.in, b.out.off = b.file.fd, b.off
-		for b.left > tail {
-			b.out.want = int(min(b.left-tail, sendSlice))
-			err := raw.Write(b.out.step)
-			if err == nil {
-				err = b.out.err
+// sendfile lets the kernel send the file straight from the page cache: all but the
+// tail, and then the tail, after a last look at the file.
+func (b *fileBody) sendfile(w *bufio.Writer, tcp *net.TCPConn, resp *fasthttp.Response) (sent int64, err error) {
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	s := &b.out
+	if s.body == nil {
+		s.head, s.body = s.sendHead, s.sendBody
+	}
+	if header := resp.Header.Header(); len(header) == w.Buffered() {
+		w.Reset(tcp) // sent below, in its place
+		for s.header = header; len(s.header) > 0; s.header = s.header[s.n:] {
+			if err := b.step(raw.Write, s.head); err != nil {
+				return 0, err
 			}
-			if err != nil {
+		}
+	} else if err := w.Flush(); err != nil {
+		return 0, err
+	}
+	s.in, s.off = b.file.fd, b.off
+	for b.left > 0 {
+		if b.left <= tail {
+			if err := b.unchanged(); err != nil {
 				return sent, err
 			}
-			n := int64(b.out.n)
-			if n <= 0 {
-				return sent, errChanged // the file became shorter
-			}
-			sent, b.off, b.left = sent+n, b.off+n, b.left-n
+			s.want = int(b.left)
+		} else {
+			s.want = int(min(b.left-tail, sendSlice))
 		}
-	}
-	for b.left > 0 {
-		n, err := b.Read(b.out.tail[:])
-		if err != nil {
+		if err := b.step(raw.Write, s.body); err != nil {
 			return sent, err
 		}
-		m, err := w.Write(b.out.tail[:n])
-		sent += int64(m)
-		if err != nil {
-			return sent, err
+		n := int64(s.n)
+		if n <= 0 {
+			return sent, errChanged // the file became shorter
 		}
+		sent, b.off, b.left = sent+n, b.off+n, b.left-n
 	}
 	return sent, nil
+}
+
+// step makes one call by way of the poller, and gives the client a new deadline.
+func (b *fileBody) step(write func(func(uintptr) bool) error, call func(uintptr) bool) error {
+	b.h.extend(b.conn)
+	if err := write(call); err != nil {
+		return err
+	}
+	return b.out.err
 }
 
 // maxOpenFiles is how many descriptors may be kept open for large files: a quarter of

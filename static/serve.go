@@ -15,26 +15,33 @@ const memoryLimit = 64 << 10
 // error nothing of the response is set yet.
 func (h *Handler) serveFile(ctx *fasthttp.RequestCtx, e *entry, now time.Time) error {
 	request := &ctx.Request.Header
-	f := h.choose(request, e)
+	asked := askedOf(request)
+	accepted := onlyIdentity
+	if asked&askedCoding != 0 {
+		accepted = acceptedCodings(request)
+	}
+	f := h.choose(accepted, e)
 	if f == nil {
 		h.vary(ctx, e)
 		h.status(ctx, fasthttp.StatusNotAcceptable)
 		return nil
 	}
 	val := validators{etag: f.etag, also: f.also, modified: e.modified, field: e.modField, coded: f.coding != codingIdentity}
-	switch verdict, tag := val.evaluate(request); verdict {
-	case verdictFailed:
-		h.vary(ctx, e)
-		h.status(ctx, fasthttp.StatusPreconditionFailed)
-		return nil
-	case verdictNotModified:
-		h.formFields(ctx, e, tag)
-		h.status(ctx, fasthttp.StatusNotModified)
-		return nil
+	if asked&askedCondition != 0 {
+		switch verdict, tag := val.evaluate(request); verdict {
+		case verdictFailed:
+			h.vary(ctx, e)
+			h.status(ctx, fasthttp.StatusPreconditionFailed)
+			return nil
+		case verdictNotModified:
+			h.formFields(ctx, e, tag)
+			h.status(ctx, fasthttp.StatusNotModified)
+			return nil
+		}
 	}
 	part, partial := byteRange{0, f.size}, false
 	var several []byteRange
-	if value := request.Peek("Range"); value != nil && ctx.IsGet() && val.rangeHolds(request.Peek("If-Range"), now) {
+	if value := h.rangeOf(ctx, asked); value != nil && val.rangeHolds(request.Peek("If-Range"), now) {
 		var one [1]byteRange
 		switch ranges, result := parseRange(one[:0], value, f.size); {
 		case result == rangeUnsatisfiable:
@@ -58,6 +65,18 @@ func (h *Handler) serveFile(ctx *fasthttp.RequestCtx, e *entry, now time.Time) e
 	if partial {
 		ctx.SetStatusCode(fasthttp.StatusPartialContent)
 		ctx.Response.Header.SetCanonical(nameContentRange, part.appendContentRange(make([]byte, 0, 64), f.size))
+	}
+	return nil
+}
+
+// rangeOf returns the Range field value of a GET request, or nil. HEAD has none (RFC
+// 9110 section 14.2), and a repeated one cannot be understood.
+func (h *Handler) rangeOf(ctx *fasthttp.RequestCtx, a asked) []byte {
+	if a&askedRange == 0 || !ctx.IsGet() {
+		return nil
+	}
+	if values := ctx.Request.Header.PeekAll("Range"); len(values) == 1 {
+		return values[0]
 	}
 	return nil
 }
