@@ -49,7 +49,7 @@ func TestGracefulStop(t *testing.T) {
 				wait.Go(func() {
 					client := load.Client{Addr: s.Addr}
 					defer client.Close()
-					account.Add(client.Get(workTarget(2000000+i, 2)))
+					account.Add(client.Get(workTarget(2000000+i, 1)))
 				})
 			}
 			s.awaitBegun(t, func(begun map[int]int) bool {
