@@ -96,7 +96,7 @@ func groupOptions(cfg *config, start fallthru.Starter, log *slog.Logger) fallthr
 		Start:          start,
 		Processes:      cfg.Processes,
 		Threads:        cfg.Threads,
-		QueueBacklog:   orNone(cfg.QueueBacklog),
+		QueueBacklog:   noneIfZero(cfg.QueueBacklog),
 		QueueTimeout:   cfg.QueueTimeout,
 		StartupTimeout: cfg.StartupTimeout,
 
@@ -112,15 +112,6 @@ func groupOptions(cfg *config, start fallthru.Starter, log *slog.Logger) fallthr
 		ClientGone:        clientGone,
 		Logger:            log,
 	}
-}
-
-// orNone turns the 0 of an option into what a package of ours calls none: there,
-// zero stands for the default.
-func orNone(n int) int {
-	if n == 0 {
-		return -1
-	}
-	return n
 }
 
 // pythonWorker makes a fallthru.Worker of a host of pybridge.

@@ -21,6 +21,7 @@ type config struct {
 	DirectoryIndex   []string // index files, in order of preference
 	DirectoryListing bool
 	URLAliases       []urlAlias
+	Files            filesConfig // how files are served
 
 	// Application names what declined requests fall through to; its Type is
 	// applicationStatic when there is none.

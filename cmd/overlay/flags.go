@@ -25,10 +25,26 @@ type commandLine struct {
 type serveCommand struct {
 	EntryPointArgument string `arg:"" optional:"" name:"entry-point"`
 
-	DocumentRoot     string    `group:"Files" placeholder:"DIR" help:"Serve the files below DIR; they win over the application. Dotfiles are never served, nor are Python sources beside an application."`
-	DirectoryIndex   commaList `group:"Files" placeholder:"NAME" default:"index.html" help:"Index file of a directory; repeat it or separate with commas, in order of preference."`
-	DirectoryListing bool      `group:"Files" help:"Show the names in a directory that has no index file."`
-	URLAlias         pairList  `group:"Files" name:"url-alias" placeholder:"PATH TARGET" help:"Serve the file or directory TARGET at the URL path PATH. PATH=TARGET works too. Repeatable."`
+	DocumentRoot      string        `group:"Files" placeholder:"DIR" help:"Serve the files below DIR; they win over the application. Dotfiles are never served, nor are Python sources beside an application."`
+	DirectoryIndex    commaList     `group:"Files" placeholder:"NAME" default:"index.html" help:"Index file of a directory; repeat it or separate with commas, in order of preference."`
+	DirectoryListing  bool          `group:"Files" help:"Show the names in a directory that has no index file."`
+	URLAlias          pairList      `group:"Files" name:"url-alias" placeholder:"PATH TARGET" help:"Serve the file or directory TARGET at the URL path PATH. PATH=TARGET works too. Repeatable."`
+	DirectoryDownload bool          `group:"Files" help:"Offer a folder and all below it as a zip or tar archive: ?download=zip, ?download=tar."`
+	TryExtension      repeatedList  `group:"Files" placeholder:".EXT" help:"Try a name with this behind it when it is not there: with .html, /about answers with about.html. Repeatable."`
+	SPA               string        `group:"Files" name:"spa" placeholder:"PATH" help:"Page of a single-page application, such as /index.html: the answer to what is not there."`
+	ErrorDocument     pairList      `group:"Files" placeholder:"STATUS PATH" help:"Body of error answers with this status: a file of the document root. Repeatable."`
+	RedirectsFile     string        `group:"Files" placeholder:"FILE" help:"Redirects for what is not there: a line is FROM TO [STATUS]."`
+	Hide              repeatedList  `group:"Files" placeholder:"PATTERN" help:"Do not serve or list names that fit, nor anything below them. Repeatable."`
+	FollowSymlinks    string        `group:"Files" placeholder:"WHICH" default:"inside" help:"Symbolic links that are followed: inside (the document root), never or any."`
+	Header            pairList      `group:"Files" placeholder:"NAME VALUE" help:"Add a field to answers with a file. Repeatable."`
+	CacheControl      pairList      `group:"Files" placeholder:"PATTERN VALUE" help:"Cache-Control of files whose name fits. Otherwise a year for names with a hash in them, and no-cache. Repeatable."`
+	CORS              repeatedList  `group:"Files" name:"cors" placeholder:"ORIGIN" help:"Let scripts of this origin read files; * for all. Repeatable."`
+	MimeTypes         string        `group:"Files" placeholder:"FILE" help:"Media types that go before the built-in ones, in the format of Apache or nginx."`
+	NoCompression     bool          `group:"Files" help:"Do not compress files on the fly."`
+	NoPrecompressed   bool          `group:"Files" help:"Do not look for app.js.br, app.js.zst and app.js.gz beside app.js."`
+	CacheSize         byteSize      `group:"Files" placeholder:"SIZE" default:"256M" help:"Memory for small files and compressed forms; 0 means none."`
+	CacheRevalidate   time.Duration `group:"Files" placeholder:"TIME" default:"1s" help:"Time for which a look at the file system is believed; 0 looks at every request."`
+	CacheEntries      int           `group:"Files" placeholder:"N" default:"32768" help:"Paths that are remembered, those without a file too."`
 
 	ApplicationType  string       `group:"Application" placeholder:"TYPE" help:"How ENTRY-POINT names the application: script (a file), module (an importable name, also MODULE:CALLABLE) or static (no application). Default: script, or static without ENTRY-POINT."`
 	EntryPoint       string       `group:"Application" placeholder:"NAME" help:"The same as ENTRY-POINT, as an option."`

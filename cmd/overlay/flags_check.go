@@ -31,7 +31,7 @@ type checker struct {
 func newConfig(c *serveCommand, given map[string]int, dir string) (*config, error) {
 	k := &checker{serveCommand: c, given: given, dir: dir, cfg: &config{}}
 	for _, check := range []func() error{
-		k.application, k.entryPoint, k.files, k.aliases, k.python, k.mounts,
+		k.application, k.entryPoint, k.files, k.serving, k.aliases, k.python, k.mounts,
 		k.numbers, k.workers, k.listener, k.certificate, k.logs, k.embedded, k.effect,
 	} {
 		if err := check(); err != nil {
@@ -130,6 +130,7 @@ func (k *checker) numbers() error {
 		{"header-max-timeout", k.HeaderMaxTimeout, ""},
 		{"body-timeout", k.BodyTimeout, ""},
 		{"body-max-timeout", k.BodyMaxTimeout, ""},
+		{"cache-revalidate", k.CacheRevalidate, ""},
 		{"keep-alive-timeout", k.KeepAliveTimeout, ""},
 		{"socket-timeout", k.SocketTimeout, "there is no unbounded wait: give a large number"},
 	} {
@@ -259,7 +260,7 @@ func (k *checker) effect() error {
 		}
 	}
 	if k.cfg.DocumentRoot == "" && !k.aliasesFolder() {
-		for _, option := range []string{"directory-index", "directory-listing"} {
+		for _, option := range fileOptions {
 			if k.given[option] > 0 {
 				return usagef("add --document-root DIR", "--%s has no effect without a document root", option)
 			}

@@ -51,6 +51,7 @@ func TestConfigDefaults(t *testing.T) {
 	want := &config{
 		Host: "127.0.0.1", Port: 8000,
 		DirectoryIndex: []string{"index.html"},
+		Files:          filesConfig{CacheSize: 256 << 20, CacheRevalidate: time.Second, CacheEntries: 32768},
 		Application: applicationConfig{
 			Type: applicationScript, EntryPoint: filepath.Join(dir, "hello.wsgi"),
 			CallableObject: "application", MountPoint: "/", WorkingDirectory: dir,

@@ -129,17 +129,8 @@ func (s *site) build(stdout io.Writer) (err error) {
 		}
 		s.accessLog.onError = func(err error) { s.log.Error("access log not written", "error", err) }
 	}
-	options := static.Options{
-		Root:       s.cfg.DocumentRoot,
-		IndexFiles: s.cfg.DirectoryIndex,
-		Listing:    s.cfg.DirectoryListing,
-		HideSource: s.app != nil,
-		Private:    sourcesOf(s.cfg),
-		Logger:     s.log,
-	}
-	for _, a := range s.cfg.URLAliases {
-		options.Aliases = append(options.Aliases, static.Alias{Path: a.Path, Target: a.Target})
-	}
+	options := s.cfg.staticOptions()
+	options.Logger = s.log
 	if s.app != nil {
 		options.Next = s.app.Handle
 	}
