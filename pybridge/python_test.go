@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -156,11 +158,12 @@ func TestInspectShim(t *testing.T) {
 // ends, also when something it has started holds its output open.
 func TestInspectHangs(t *testing.T) {
 	for name, script := range map[string]string{
-		"itself":          "#!/bin/sh\nexec sleep 600\n",
-		"what it started": "#!/bin/sh\nsleep 600\nexit 0\n",
+		"itself":          "#!/bin/sh\necho $$ > \"$0.pid\"\nexec sleep 600\n",
+		"what it started": "#!/bin/sh\nsleep 600 &\necho $! > \"$0.pid\"\nwait\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := executable(t, script, t.TempDir(), "python")
+			t.Cleanup(func() { killNoted(t, path+".pid") })
 			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 			defer cancel()
 			done := make(chan error, 1)
@@ -174,6 +177,21 @@ func TestInspectHangs(t *testing.T) {
 			}
 		})
 	}
+}
+
+// killNoted ends the process whose number stands in the file at path: Inspect
+// ends what it has started itself, and nothing beyond.
+func killNoted(t *testing.T, path string) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return // it was given up before it wrote
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil || pid <= 1 {
+		t.Fatalf("process %q: %v", text, err)
+	}
+	_ = syscall.Kill(pid, syscall.SIGKILL) // or it has ended
 }
 
 func TestInspectReal(t *testing.T) {
