@@ -5,6 +5,7 @@ import datetime
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -46,6 +47,8 @@ def main():
     add_overlay(command)
     commands.add_parser("report", help="the tables of an earlier run").add_argument("json", type=Path)
     arguments = parser.parse_args()
+    for ending in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C does, end the servers on the way out
+        signal.signal(ending, lambda number, frame: sys.exit(128 + number))
 
     if arguments.command == "install":
         install.install()

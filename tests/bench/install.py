@@ -71,11 +71,14 @@ def virtual_environment():
 
 
 @functools.lru_cache(maxsize=None)
-def build(package):
-    """Build a Go program of this repository, once, as a release is built; its path is returned."""
-    program = CACHE / "bin" / Path(package).name
+def build(package, cgo=False):
+    """Build a Go program of this repository, once, as a release is built; its path is returned.
+
+    cgo is for overlay's embedded mode alone, which does not exist without it.
+    """
+    program = CACHE / "bin" / (Path(package).name + ("-cgo" if cgo else ""))
     subprocess.run(["go", "build", "-trimpath", "-o", program, package], check=True, cwd=REPOSITORY,
-                   env={**os.environ, "CGO_ENABLED": "0"})
+                   env={**os.environ, "CGO_ENABLED": "1" if cgo else "0"})
     return program
 
 

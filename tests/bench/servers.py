@@ -78,15 +78,26 @@ def fixed(site):
 
 
 def overlay(site):
-    """Files first, the application beneath; either may be absent."""
+    """Daemon mode. Files first, the application beneath; either may be absent."""
     words = [site.overlay or install.build("./cmd/overlay"), "--host", "127.0.0.1", "--port", str(site.port)]
     if site.document_root:
         words += ["--document-root", site.document_root]
     if site.application:
-        words += ["--processes", "2", "--threads", "5", "--python", site.virtual_env / "bin" / "python",
-                  "--python-path", site.application.directory, site.application.script]
+        words += ["--processes", "2", "--threads", "5", *python_options(site)]
     return [Command(words)]
+
+
+def overlay_embedded(site):
+    """The interpreter inside the server process, of which there is one."""
+    return [Command([site.overlay or install.build("./cmd/overlay", cgo=True), "--host", "127.0.0.1",
+                     "--port", str(site.port), "--embedded-mode", "--threads", "10", *python_options(site)])]
+
+
+def python_options(site):
+    return ["--python", site.virtual_env / "bin" / "python",
+            "--python-path", site.application.directory, site.application.script]
 
 
 FIXED = Server("fixed", ("go",), fixed, lambda: output_of("go", "version"), slots=0)
 OVERLAY = Server("overlay", ("go",), overlay)
+OVERLAY_EMBEDDED = Server("overlay --embedded-mode 1×10", ("go", "gcc"), overlay_embedded)

@@ -73,6 +73,6 @@ SERVERS = [
     OVERLAY,
     NGINX,
     Server("lighttpd", ("lighttpd",), lighttpd, lambda: output_of(install.find("lighttpd"), "-v")),
-    Server("fasthttp.FS", ("go",), fasthttp_fs, lambda: output_of("go", "list", "-m", "github.com/valyala/fasthttp")),
+    Server("fasthttp.FS", ("go",), fasthttp_fs, lambda: output_of("go", "list", "-C", str(install.REPOSITORY), "-m", "github.com/valyala/fasthttp")),
     Server("Caddy", (str(install.CACHE / "bin" / "caddy"),), caddy, lambda: "Caddy " + install.CADDY.split("@")[1]),
 ]

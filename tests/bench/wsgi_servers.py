@@ -4,7 +4,7 @@ import signal
 
 import install
 import nginx
-from servers import ACCOUNT, AS_ROOT, FIXED, GROUP, OVERLAY, Command, Server, output_of
+from servers import ACCOUNT, AS_ROOT, FIXED, GROUP, OVERLAY, OVERLAY_EMBEDDED, Command, Server, output_of
 
 
 def gunicorn(site, *options):
@@ -155,6 +155,7 @@ MOD_WSGI_DAEMON = Server("Apache + mod_wsgi daemon 2×5", ("apache2",), mod_wsgi
 SERVERS = [
     FIXED,
     OVERLAY,
+    OVERLAY_EMBEDDED,
     Server("uwsgi --http11-socket 2×5", ("uwsgi",), uwsgi_http, uwsgi_version),
     Server("granian 2×5", (), granian, lambda: packaged("granian")),
     Server("nginx + uwsgi 2×1", ("nginx", "uwsgi"), nginx_uwsgi(1), uwsgi_version, slots=2),
