@@ -39,7 +39,7 @@ def install():
         POLICY.chmod(0o755)
     try:
         subprocess.run(["apt-get", "update", "--quiet"], check=True)
-        subprocess.run(["apt-get", "install", "--yes", "--no-install-recommends", *DEBIAN_PACKAGES], check=True,
+        subprocess.run(["apt-get", "install", "--yes", "--no-upgrade", "--no-install-recommends", *DEBIAN_PACKAGES], check=True,
                        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
     finally:
         if refuse_services:
