@@ -48,7 +48,7 @@ var processGroup = group{"process", "Thread Support", []testCase{
 		for i := range answers {
 			c := s.dial(t)
 			all.Go(func() {
-				// Each waits for the n-th to come in; more than n can come in only after that.
+				// Each waits until n have come in; the others have to wait for one to go.
 				c.send(request{target: fmt.Sprintf("/process/meet?n=%d&note=%s", n, name)})
 				if r, err := c.tryHead("GET"); err == nil {
 					c.finish(r)
@@ -57,13 +57,18 @@ var processGroup = group{"process", "Thread Support", []testCase{
 			})
 		}
 		all.Wait()
-		threads := map[string]bool{}
+		running, most := 0, 0
 		text, _ := s.readNote(t, name)
-		for _, line := range strings.Fields(strings.ReplaceAll(strings.TrimSpace(text), " ", "/")) {
-			threads[line] = true
+		for _, step := range text {
+			if step == '+' {
+				running++
+			} else {
+				running--
+			}
+			most = max(most, running)
 		}
-		if len(threads) > n {
-			t.Errorf("%d threads have run requests, want at most %d", len(threads), n)
+		if most != n || running != 0 {
+			t.Errorf("at most %d requests ran at the same time, and %d never ended; want %d and 0", most, running, n)
 		}
 		for i, r := range answers {
 			if r == nil || r.status != 200 {

@@ -22,7 +22,9 @@ var (
 	flagPatience  = flag.Duration("patience", time.Minute, "bound of everything that a case waits for; far longer than anything takes")
 	flagLevel     = flag.String("level", "extra", "which cases to run: must, should (and must), extra (all)")
 
-	theProgram *program.Program // overlay; nil with -url and -adapter
+	// overlay as users get it, and with cgo, for --embedded-mode. Both are nil with
+	// -url and -adapter, the second also when there is no C compiler.
+	theProgram, cgoProgram *program.Program
 )
 
 func TestMain(m *testing.M) {
@@ -42,17 +44,50 @@ func testMain(m *testing.M) int {
 	if err == nil {
 		theProgram, err = program.Build(root)
 	}
+	if err == nil {
+		defer theProgram.Remove()
+		cgoProgram, err = buildWithCgo(root, filepath.Dir(theProgram.File))
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "conformance:", err)
 		return 1
 	}
-	defer theProgram.Remove()
 	return m.Run()
 }
 
+// buildWithCgo builds overlay into dir. It returns nil without a C compiler.
+func buildWithCgo(root, dir string) (*program.Program, error) {
+	if _, err := exec.LookPath("gcc"); err != nil && os.Getenv("OVERLAY_TEST_REQUIRED") == "" {
+		return nil, nil
+	}
+	file := filepath.Join(dir, "overlay-cgo")
+	build := exec.Command("go", "build", "-o", file, "./cmd/overlay")
+	build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=1")
+	if out, err := build.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("go build with cgo: %w\n%s", err, out)
+	}
+	return &program.Program{File: file}, nil
+}
+
+// hosts returns the ways in which overlay runs an application with an
+// interpreter, by what they add to its name.
+func hosts(python interpreter) map[string]host {
+	all := map[string]host{
+		"":        {program: theProgram, processes: 2, threads: 5},
+		"-single": {program: theProgram, processes: 1, threads: 1, mount: "/m%C3%A9%20t"},
+	}
+	if cgoProgram != nil && strings.HasPrefix(python.name, "cpython") {
+		all["-embedded"] = host{
+			program: cgoProgram, processes: 1, threads: 5, args: []string{"--embedded-mode"},
+			skip: map[string]string{"failure/(exit.*|killed)": "the application runs in the server process, which ends with it"},
+		}
+	}
+	return all
+}
+
 // TestConformance runs every case over every server: overlay with each
-// interpreter, once with two processes of five threads, and once with one
-// thread in all and a mount point.
+// interpreter, with two processes of five threads, with one thread in all and a
+// mount point, and with the interpreter inside the server process.
 func TestConformance(t *testing.T) {
 	switch {
 	case *flagURL != "":
@@ -66,14 +101,12 @@ func TestConformance(t *testing.T) {
 		t.Run(a.Name, func(t *testing.T) { runGroups(t, a.start(t)) })
 	default:
 		for _, python := range interpreters(t) {
-			t.Run(python.name, func(t *testing.T) {
-				t.Parallel()
-				runGroups(t, startOverlay(t, python.file, 2, 5, ""))
-			})
-			t.Run(python.name+"-single", func(t *testing.T) {
-				t.Parallel()
-				runGroups(t, startOverlay(t, python.file, 1, 1, "/m%C3%A9%20t"))
-			})
+			for suffix, h := range hosts(python) {
+				t.Run(python.name+suffix, func(t *testing.T) {
+					t.Parallel()
+					runGroups(t, h.start(t, python.file))
+				})
+			}
 		}
 	}
 }

@@ -61,14 +61,23 @@ func (s *server) connect(t *testing.T) {
 	}
 }
 
-// startOverlay starts overlay with an interpreter.
-func startOverlay(t *testing.T, python string, processes, threads int, mount string) *server {
+// host is one way to run an application with overlay.
+type host struct {
+	program            *program.Program
+	processes, threads int
+	mount              string   // as in server
+	args               []string // more options
+	skip               map[string]string
+}
+
+// start starts overlay with an interpreter.
+func (h host) start(t *testing.T, python string) *server {
 	t.Helper()
 	apps, err := filepath.Abs("apps")
 	if err != nil {
 		t.Fatal(err)
 	}
-	mountPoint, err := url.PathUnescape(orElse(mount, "/"))
+	mountPoint, err := url.PathUnescape(orElse(h.mount, "/"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,19 +85,19 @@ func startOverlay(t *testing.T, python string, processes, threads int, mount str
 	if err := os.WriteFile(filepath.Join(root, "file.txt"), []byte("a file of the document root\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	running := theProgram.Start(t, program.Config{
-		Args: []string{
+	running := h.program.Start(t, program.Config{
+		Args: append([]string{
 			"--python", python, "--application-type", "module", "--python-path", apps, "--document-root", root,
-			"--processes", strconv.Itoa(processes), "--threads", strconv.Itoa(threads), "--mount-point", mountPoint,
+			"--processes", strconv.Itoa(h.processes), "--threads", strconv.Itoa(h.threads), "--mount-point", mountPoint,
 			// A slow client may be this far behind before the application has to wait for it.
 			"--response-spool-size", "16M",
 			"--setenv", "CONFORMANCE_SET", "as it is", "--working-directory", t.TempDir(), "suite",
-		},
+		}, h.args...),
 		Env: []string{"CONFORMANCE_NOTES=" + t.TempDir(), "PYTHONDONTWRITEBYTECODE=1"},
 	})
 	s := &server{
-		addr: running.Addr, mount: mount, processes: processes, threads: threads,
-		log: running.Log, overlay: true,
+		addr: running.Addr, mount: h.mount, processes: h.processes, threads: h.threads,
+		log: running.Log, skip: h.skip, overlay: true,
 	}
 	s.connect(t)
 	return s

@@ -25,11 +25,13 @@ def worker(environ, start_response):
 
 
 def meet(environ, start_response):
-    """Waits until ?n= requests are here at the same time."""
+    """Waits until ?n= requests have come; the note says who comes and goes, in order."""
     name, count = support.query(environ, "note"), support.query(environ, "n", 1)
-    support.note(name, "%d %d\n" % (os.getpid(), threading.get_ident()))
-    support.wait_for(lambda: support.read_note(name).count("\n") >= count, "%d requests at once" % count)
-    return worker(environ, start_response)
+    support.note(name, "+")
+    support.wait_for(lambda: support.read_note(name).count("+") >= count, "%d requests at once" % count)
+    result = worker(environ, start_response)
+    support.note(name, "-")
+    return result
 
 
 def event(environ, start_response):
