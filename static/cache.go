@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -51,9 +52,18 @@ func (k *storeKey) String() string {
 	b := make([]byte, 0, 112+len(k.name))
 	for _, n := range [...]int64{int64(k.coding), int64(k.level), int64(k.tree), int64(k.version.dev), int64(k.version.ino),
 		k.version.size, k.version.mtime, k.version.ctime, int64(k.fresh)} {
-		b = append(strconv.AppendInt(b, n, 36), ' ')
+		b = append(strconv.AppendInt(b, n, 36), ',')
 	}
-	return string(append(b, k.name...))
+	for i := range len(k.name) {
+		// groupcache's pool sends a space of a key as "+" and reads it as "+".
+		switch c := k.name[i]; c {
+		case ' ', '%':
+			b = append(b, '%', "0123456789ABCDEF"[c>>4], "0123456789ABCDEF"[c&15])
+		default:
+			b = append(b, c)
+		}
+	}
+	return string(b)
 }
 
 var errStoreKey = errors.New("static: malformed cache key")
@@ -62,7 +72,7 @@ var errStoreKey = errors.New("static: malformed cache key")
 func parseStoreKey(s string) (k storeKey, err error) {
 	var n [9]int64
 	for i := range n {
-		field, rest, ok := strings.Cut(s, " ")
+		field, rest, ok := strings.Cut(s, ",")
 		if !ok {
 			return k, errStoreKey
 		}
@@ -72,6 +82,9 @@ func parseStoreKey(s string) (k storeKey, err error) {
 		s = rest
 	}
 	if n[0] < 0 || n[0] >= codings || n[1] < 0 || n[1] >= levels || n[2] < 0 || n[2] > 1<<20 || n[5] < 0 || n[5] > maxMemoryFile || s == "" {
+		return k, errStoreKey
+	}
+	if s, err = url.PathUnescape(s); err != nil {
 		return k, errStoreKey
 	}
 	k = storeKey{coding: coding(n[0]), level: level(n[1]), tree: int(n[2]), fresh: uint64(n[8]), name: s}
@@ -84,28 +97,49 @@ const maxMemoryFile = max(encodeMax, 64<<20)
 
 // fill makes the bytes of a key. groupcache has no answer to a panic in it but to
 // let every waiter hang, so none gets out.
-func (s *store) fill(_ context.Context, key string, dest groupcache.Sink) (err error) {
+func (s *store) fill(ctx context.Context, key string, dest groupcache.Sink) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("static: fill cache: %v", p)
 		}
 	}()
+	if b, ok := ctx.Value(heldBytes{}).([]byte); ok {
+		return dest.SetString(stringOf(b))
+	}
 	k, err := parseStoreKey(key)
 	if err != nil {
 		return err
 	}
-	b, err := s.h.read(&k)
+	b, err := s.make(&k, key)
 	if err != nil {
 		return err
 	}
-	if k.coding != codingIdentity {
-		if b, err = s.h.encoders.encode(k.coding, k.level, b); err != nil {
-			return err
-		}
-	}
 	// As a string the group takes the bytes over, where SetBytes would copy them.
-	return dest.SetString(unsafe.String(unsafe.SliceData(b), len(b)))
+	return dest.SetString(stringOf(b))
 }
+
+// make reads the file, or makes the form. The best ones may be a peer's work.
+func (s *store) make(k *storeKey, key string) ([]byte, error) {
+	switch {
+	case k.coding == codingIdentity:
+		return s.h.read(k)
+	case k.level == levelBest && k.fresh == 0 && s.h.shared != nil:
+		return s.h.shared.get(key)
+	}
+	return s.h.encodeFile(k)
+}
+
+// encodeFile makes a coded form.
+func (h *Handler) encodeFile(k *storeKey) ([]byte, error) {
+	b, err := h.read(k)
+	if err != nil {
+		return nil, err
+	}
+	return h.encoders.encode(k.coding, k.level, b)
+}
+
+// stringOf returns b as a string without copying. Nobody may write to b afterwards.
+func stringOf(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // read returns the bytes of the version of a file that k names, and errChanged if
 // the file is another by now.
@@ -132,6 +166,22 @@ func (s *store) get(k *storeKey) ([]byte, error) {
 	if err := s.group.Get(context.Background(), k.String(), groupcache.ByteViewSink(&view)); err != nil {
 		return nil, err
 	}
+	return bytesOf(view)
+}
+
+// heldBytes is the context key of bytes that need not be made.
+type heldBytes struct{}
+
+// touch tells the store that a key, whose bytes are b, is in use, and gives them back
+// to it if it dropped them just now.
+func (s *store) touch(k *storeKey, b []byte) {
+	var view groupcache.ByteView
+	ctx := context.WithValue(context.Background(), heldBytes{}, b)
+	s.group.Get(ctx, k.String(), groupcache.ByteViewSink(&view)) // cannot fail: nothing is read
+}
+
+// bytesOf returns the bytes of a view themselves, where ByteSlice would copy them.
+func bytesOf(view groupcache.ByteView) ([]byte, error) {
 	var t taker
 	if _, err := view.WriteTo(&t); err != nil && !errors.Is(err, io.ErrShortWrite) {
 		return nil, err

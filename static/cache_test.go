@@ -332,12 +332,12 @@ func TestOverwrittenWhileSent(t *testing.T) {
 }
 
 func TestStoreKey(t *testing.T) {
-	k := storeKey{codingGzip, levelBest, 3, version{math.MaxUint64, 5, 1 << 20, -7, 1e18, kindRegular}, 9, "a b/c"}
+	k := storeKey{codingGzip, levelBest, 3, version{math.MaxUint64, 5, 1 << 20, -7, 1e18, kindRegular}, 9, "a b/c+d%20e,f"}
 	got, err := parseStoreKey(k.String())
 	if err != nil || got != k {
 		t.Errorf("parseStoreKey(%q) = %+v, %v, want %+v", k.String(), got, err, k)
 	}
-	for _, bad := range []string{"", "a", "0 0 0 0 0 0 0 0 0 ", "9 0 0 0 0 0 0 0 0 x", "0 0 -1 0 0 0 0 0 0 x", "0 0 0 0 0 zzzzzzzz 0 0 0 x"} {
+	for _, bad := range []string{"", "a", "0,0,0,0,0,0,0,0,0,", "9,0,0,0,0,0,0,0,0,x", "0,0,-1,0,0,0,0,0,0,x", "0,0,0,0,0,zzzzzzzz,0,0,0,x", "0,0,0,0,0,0,0,0,0,%"} {
 		if k, err := parseStoreKey(bad); err == nil {
 			t.Errorf("parseStoreKey(%q) = %+v, want an error", bad, k)
 		}
@@ -424,4 +424,19 @@ func TestSendTimeout(t *testing.T) {
 	if got := serve(t, Options{Root: dir, SendTimeout: 20 * time.Second}).get("/a.bin"); len(got.body) != 64<<20 {
 		t.Errorf("%d bytes, %v", len(got.body), got.err)
 	}
+}
+
+// FuzzStoreKey asserts that a key that is accepted, from a peer, means one thing only.
+func FuzzStoreKey(f *testing.F) {
+	f.Add("0,1,0,0,0,a,b,c,0,a%20b")
+	f.Add("3,0,0,-1,0,zz,-b,c,1,x")
+	f.Fuzz(func(t *testing.T, s string) {
+		k, err := parseStoreKey(s)
+		if err != nil {
+			return
+		}
+		if again, err := parseStoreKey(k.String()); err != nil || again != k || k.version.size < 0 || k.tree < 0 || k.name == "" {
+			t.Fatalf("parseStoreKey(%q) = %+v, and of its string %+v, %v", s, k, again, err)
+		}
+	})
 }

@@ -41,6 +41,12 @@ func (h *Handler) choose(w weights, e *entry) *form {
 // sent: because coding does not shorten it, or because it would take too long now.
 func (h *Handler) encoded(e *entry, c coding) *form {
 	f := e.coded[c].Load()
+	if f != nil && f.level == levelBest && !f.useless && f.bytes.Load().get() == nil {
+		// The store dropped it, and nobody is to wait until it is made again.
+		e.coded[c].CompareAndSwap(f, nil)
+		e.queued[c].Store(false)
+		f = nil
+	}
 	if f == nil {
 		if e.version.size > encodeInline {
 			h.improve(e, c, nil)

@@ -94,8 +94,10 @@ func (h *Handler) siblings(s *scratch, f found, versions *[codingIdentity]versio
 // table answers do not pass by it, and what it has not seen for long it drops.
 func (h *Handler) keep(e *entry) {
 	touch := func(f *form) {
-		if b := f.bytes.Load(); b != nil && b.get() != nil {
-			h.store.get(h.key(e, f)) // an error is seen when the bytes are needed
+		if blob := f.bytes.Load(); blob != nil {
+			if b := blob.get(); b != nil {
+				h.store.touch(h.key(e, f), b)
+			}
 		}
 	}
 	e.forms(touch)

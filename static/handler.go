@@ -21,7 +21,8 @@ type Handler struct {
 
 	table       *table
 	store       *store
-	nothing     *entry // what look answers for a miss that is not remembered
+	shared      *sharedForms // nil without peers
+	nothing     *entry       // what look answers for a miss that is not remembered
 	encoders    encoders
 	revalidate  int64        // nanoseconds
 	encodeMax   int64        // bytes of the largest file that is coded on the fly
@@ -70,9 +71,7 @@ func New(o Options) (*Handler, error) {
 		return nil, err
 	}
 	if err := h.checkPaths(); err != nil {
-		for _, t := range h.trees {
-			t.close()
-		}
+		h.closeTrees()
 		return nil, err
 	}
 	for i, t := range h.trees {
@@ -80,6 +79,13 @@ func New(o Options) (*Handler, error) {
 	}
 	h.table = newTable(o.CacheEntries, h.drop)
 	h.store = newStore(h, "", o.CacheSize)
+	if o.Peers.Self != "" {
+		h.store.get(&storeKey{}) // settles that this group has no peers
+		if h.shared, err = newSharedForms(h, o.CacheSize/8); err != nil {
+			h.closeTrees()
+			return nil, err
+		}
+	}
 	h.scratch.New = func() any { return &scratch{name: make([]byte, 0, 256)} }
 	h.bodies.New = func() any { return new(fileBody) }
 	h.blocks.New = func() any { return new(memoryBody) }
@@ -110,10 +116,14 @@ func (h *Handler) Close() error {
 	close(h.stop)
 	h.running.Wait()
 	h.table.each(h.drop)
+	h.closeTrees()
+	return nil
+}
+
+func (h *Handler) closeTrees() {
 	for _, t := range h.trees {
 		t.close()
 	}
-	return nil
 }
 
 // Handle answers one request, or passes it to Options.Next.

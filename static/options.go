@@ -102,6 +102,9 @@ type Options struct {
 	// means DefaultCacheEntries; the least is 64.
 	CacheEntries int
 
+	// Peers are further servers on the same document root.
+	Peers Peers
+
 	// SendTimeout is the longest that the client of a file beyond 64 KiB may take
 	// nothing of it; then the connection is closed. Zero leaves it to the server's
 	// own write timeout, which bounds the whole response.
@@ -144,6 +147,9 @@ func (o Options) withDefaults() (Options, error) {
 		}
 	}
 	if err := o.checkFallbacks(); err != nil {
+		return o, err
+	}
+	if err := o.Peers.check(); err != nil {
 		return o, err
 	}
 	o.Redirects = slices.Clone(o.Redirects)
