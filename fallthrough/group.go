@@ -109,6 +109,7 @@ type group struct {
 	queue     queue
 	timer     *time.Timer // expires the queue
 	goneTimer *time.Timer // withdraws waiters whose client is gone
+	lookedAt  time.Time   // when a full queue was looked through for them last
 	failure   error       // why there is no worker process; nil while there may be one soon
 	failedAt  time.Time
 	// lastFailure is the text of the start that failed last, "" since one
@@ -199,7 +200,7 @@ func (g *group) acquire(conn net.Conn) (*slot, error) {
 		g.mu.Unlock()
 		return nil, err
 	}
-	if g.queue.length >= max(g.opts.QueueBacklog, 0) {
+	if g.queue.length >= max(g.opts.QueueBacklog, 0) && !g.makeRoom() {
 		g.mu.Unlock()
 		return nil, ErrQueueFull
 	}
@@ -286,6 +287,22 @@ func (g *group) armTimer(d time.Duration) {
 
 // goneInterval is how often the connections of waiting requests are looked at.
 const goneInterval = time.Second
+
+// roomInterval is how often the queue is looked through when it is full: a look
+// takes as long as a system call for each waiter.
+const roomInterval = 10 * time.Millisecond
+
+// makeRoom withdraws waiters whose client is gone from a full queue. It reports
+// whether there is room for another one. g.mu must be held.
+func (g *group) makeRoom() bool {
+	if g.opts.ClientGone == nil || g.queue.length == 0 || time.Since(g.lookedAt) < roomInterval {
+		return false
+	}
+	g.lookedAt = time.Now()
+	before := g.queue.length
+	g.queue.withdraw(g.opts.ClientGone)
+	return g.queue.length < before
+}
 
 // armGoneTimer makes the queue be looked through. g.mu must be held.
 func (g *group) armGoneTimer() {

@@ -149,11 +149,11 @@ func TestGracefulTimeout(t *testing.T) {
 		synctest.Wait()
 		first := starts.worker(1)
 		first.leaving <- "SIGTERM"
-		time.Sleep(10*time.Second - 1)
+		time.Sleep(10*time.Second - time.Millisecond)
 		if n := first.stops.Load(); n != 0 {
 			t.Fatal("stopped before the graceful timeout")
 		}
-		time.Sleep(2)
+		time.Sleep(2 * time.Millisecond)
 		synctest.Wait()
 		if n := first.stops.Load(); n != 1 {
 			t.Fatalf("stopped %d times at the graceful timeout, want once", n)
