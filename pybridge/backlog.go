@@ -2,6 +2,7 @@ package pybridge
 
 import (
 	"fmt"
+	"math"
 	"os"
 )
 
@@ -17,8 +18,12 @@ type backlog struct {
 	memory []byte // the first bytes
 	spare  []byte // the block taken last; memory changes places with it
 
-	file          *os.File // the bytes after those in memory, from read to written
+	// file has the bytes after those in memory. They are counted from read to
+	// written and lie there modulo limit, so that what has been taken makes room
+	// for what comes, however long a client stays behind.
+	file          *os.File
 	read, written int64
+	limit         int64 // of size(), kept by the caller; 0 means none
 }
 
 // size returns how many bytes are held.
@@ -41,12 +46,26 @@ func (b *backlog) add(p []byte) error {
 			return fmt.Errorf("store a response for a slow client: %w", err)
 		}
 	}
-	n, err := b.file.WriteAt(p, b.written)
-	b.written += int64(n)
-	if err != nil {
-		return fmt.Errorf("store a response for a slow client: %w", err)
+	for len(p) > 0 {
+		at, room := b.place(b.written)
+		n, err := b.file.WriteAt(p[:min(int64(len(p)), room)], at)
+		b.written += int64(n)
+		if err != nil {
+			return fmt.Errorf("store a response for a slow client: %w", err)
+		}
+		p = p[n:]
 	}
 	return nil
+}
+
+// place returns where in the file the byte with that count lies, and how many
+// lie there in one piece.
+func (b *backlog) place(count int64) (at, room int64) {
+	if b.limit <= 0 {
+		return count, math.MaxInt64
+	}
+	at = count % b.limit
+	return at, b.limit - at
 }
 
 // take removes the first bytes and returns them, none when there are none. They
@@ -59,12 +78,13 @@ func (b *backlog) take() ([]byte, error) {
 	if b.read == b.written {
 		return nil, nil
 	}
-	n := int(min(spoolBlock, b.written-b.read))
+	at, room := b.place(b.read)
+	n := int(min(spoolBlock, b.written-b.read, room))
 	if cap(b.spare) < n {
 		b.spare = make([]byte, n)
 	}
 	b.spare = b.spare[:n]
-	if _, err := b.file.ReadAt(b.spare, b.read); err != nil {
+	if _, err := b.file.ReadAt(b.spare, at); err != nil {
 		return nil, fmt.Errorf("read back a response for a slow client: %w", err)
 	}
 	b.read += int64(n)

@@ -101,3 +101,42 @@ func TestBacklogNoSpace(t *testing.T) {
 	}
 	b.reset(0)
 }
+
+// TestBacklogFileIsBounded: a client that never catches up does not make the
+// file grow beyond what is held at one time.
+func TestBacklogFileIsBounded(t *testing.T) {
+	const limit = 3*spoolBlock + 17 // so that pieces lie across the end
+	var b backlog
+	b.reset(100)
+	b.limit = limit
+	defer b.reset(0)
+	var in, out bytes.Buffer
+	r := rand.New(rand.NewPCG(1, 2))
+	for in.Len() < 20*limit {
+		p := bytes.Repeat([]byte{byte(r.Uint64())}, 1+r.IntN(1000))
+		for b.size()+int64(len(p)) > limit {
+			taken, err := b.take()
+			if err != nil {
+				t.Fatal(err)
+			}
+			out.Write(taken)
+		}
+		in.Write(p)
+		if err := b.add(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if info, err := b.file.Stat(); err != nil || info.Size() > limit {
+		t.Errorf("the file has %d bytes (%v), want at most %d", info.Size(), err, limit)
+	}
+	for b.size() > 0 {
+		taken, err := b.take()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out.Write(taken)
+	}
+	if !bytes.Equal(in.Bytes(), out.Bytes()) {
+		t.Errorf("%d bytes in, %d other bytes out", in.Len(), out.Len())
+	}
+}

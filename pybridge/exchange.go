@@ -74,6 +74,7 @@ func (x *exchange) reset(free func()) {
 	x.hasHead, x.last, x.gone, x.failure = false, false, false, nil
 	x.head = x.head[:0]
 	x.body.reset(x.worker.opts.ResponseBuffer)
+	x.body.limit = int64(x.worker.window)
 	x.file, x.filePos, x.fileLen = nil, 0, 0
 }
 
