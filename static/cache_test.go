@@ -244,7 +244,7 @@ func TestRevalidate(t *testing.T) {
 // Files are replaced by rename while many clients read them: every body is one of the
 // versions, whole, and fits its entity tag.
 func TestReplacedUnderLoad(t *testing.T) {
-	for _, size := range []int{100, 20 << 10, memoryLimit + 1, 700 << 10} {
+	for _, size := range []int{100, 20 << 10, memoryLimit + 1, 300 << 10} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
 			dir := t.TempDir()
 			content := func(n int) string {
@@ -277,7 +277,7 @@ func TestReplacedUnderLoad(t *testing.T) {
 					}
 				})
 			}
-			for n := 1; n < 60; n++ {
+			for n := 1; n < 30; n++ {
 				p := write(t, dir, "next", content(n))
 				if err := os.Rename(p, filepath.Join(dir, "a.txt")); err != nil {
 					t.Fatal(err)
@@ -391,7 +391,7 @@ func TestDescriptorsAreClosed(t *testing.T) {
 // A client that takes nothing for SendTimeout is cut off, and the file is let go.
 func TestSendTimeout(t *testing.T) {
 	dir := t.TempDir()
-	write(t, dir, "a.bin", strings.Repeat("a", 64<<20))
+	write(t, dir, "a.bin", strings.Repeat("a", 16<<20))
 	s := serve(t, Options{Root: dir, SendTimeout: 50 * time.Millisecond, CacheRevalidate: time.Hour})
 	c, err := net.Dial("tcp", s.addr)
 	if err != nil {
@@ -417,11 +417,11 @@ func TestSendTimeout(t *testing.T) {
 	wait("the file is not sent", func(f *file) bool { return f.refs.Load() == 2 })
 	wait("the client is not cut off", func(f *file) bool { return f.refs.Load() == 1 })
 	c.SetDeadline(time.Now().Add(20 * time.Second))
-	if n, err := io.Copy(io.Discard, c); n >= 64<<20 {
+	if n, err := io.Copy(io.Discard, c); n >= 16<<20 {
 		t.Errorf("the client got %d bytes, %v, want the body cut short", n, err)
 	}
 	// Who takes it at his own pace, and always something, gets it all.
-	if got := serve(t, Options{Root: dir, SendTimeout: 20 * time.Second}).get("/a.bin"); len(got.body) != 64<<20 {
+	if got := serve(t, Options{Root: dir, SendTimeout: 20 * time.Second}).get("/a.bin"); len(got.body) != 16<<20 {
 		t.Errorf("%d bytes, %v", len(got.body), got.err)
 	}
 }

@@ -45,13 +45,13 @@ func decode(t testing.TB, c string, body []byte) []byte {
 }
 
 func TestEncode(t *testing.T) {
-	random := make([]byte, 300<<10)
+	random := make([]byte, 20<<10)
 	r := rand.New(rand.NewPCG(1, 2))
 	for i := range random {
 		random[i] = byte(r.Uint32())
 	}
 	for name, data := range map[string][]byte{
-		"empty": {}, "text": []byte(strings.Repeat("some text to code, ", 20000)), "random": random,
+		"empty": {}, "text": []byte(strings.Repeat("some text to code, ", 4000)), "random": random,
 	} {
 		var e encoders
 		for c := range codingIdentity {
