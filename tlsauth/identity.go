@@ -16,12 +16,19 @@ import (
 // Nobody may change them.
 type Environ struct{ Names, Values []byte }
 
+// Bounds of an Environ, for certificates with thousands of names: what is more is
+// left out.
+const (
+	maxEnvironNames  = 12 << 10
+	maxEnvironValues = 64 << 10
+)
+
 // environBuilder collects variables. An empty value is left out: an application
 // that tests for a name must not find one that nobody has.
 type environBuilder struct{ names, values strings.Builder }
 
 func (b *environBuilder) set(name, value string) {
-	if value == "" {
+	if value == "" || b.names.Len()+len(name) > maxEnvironNames || b.values.Len()+len(value) > maxEnvironValues {
 		return
 	}
 	if b.names.Len() > 0 {
@@ -42,7 +49,7 @@ func (c *Client) Environ() Environ { return c.judgement().environ }
 // environ makes the variables. What a client certificate says is told only when it
 // passed: an application that forgets to look at SSL_CLIENT_VERIFY must not
 // believe a name that anybody can give himself.
-func (g *generation) environ(state *tls.ConnectionState, verdict Verdict, chain []*x509.Certificate, now time.Time) Environ {
+func (g *generation) environ(state *tls.ConnectionState, verdict Verdict, chain []*x509.Certificate, now time.Time) (_ Environ, user string) {
 	var b environBuilder
 	b.set("HTTPS", "on")
 	b.set("SSL_PROTOCOL", protocolName(state.Version))
@@ -62,6 +69,9 @@ func (g *generation) environ(state *tls.ConnectionState, verdict Verdict, chain 
 	b.set("SSL_TLS_SNI", printable(state.ServerName))
 	b.set("SSL_VERSION_INTERFACE", "overlay")
 	b.set("SSL_VERSION_LIBRARY", "Go crypto/tls")
+	if state.NegotiatedProtocol == "h2" {
+		b.set("SERVER_PROTOCOL", "HTTP/2.0")
+	}
 	if g.serverEnviron {
 		if leaf := g.served(state.ServerName); leaf != nil {
 			b.certificate("SSL_SERVER", leaf)
@@ -69,19 +79,19 @@ func (g *generation) environ(state *tls.ConnectionState, verdict Verdict, chain 
 		}
 	}
 	if g.anchors == nil {
-		return b.environ()
+		return b.environ(), ""
 	}
 	switch verdict {
 	case NoneSent:
 		b.set("SSL_CLIENT_VERIFY", "NONE")
-		return b.environ()
+		return b.environ(), ""
 	case Passed:
 		b.set("SSL_CLIENT_VERIFY", "SUCCESS")
 	default:
 		b.set("SSL_CLIENT_VERIFY", "FAILED:"+verdict.String())
-		return b.environ()
+		return b.environ(), ""
 	}
-	user := b.names.Len()
+	start := b.names.Len()
 	leaf := chain[0]
 	b.certificate("SSL_CLIENT", leaf)
 	b.set("SSL_CLIENT_V_REMAIN", strconv.Itoa(int(math.Floor(leaf.NotAfter.Sub(now).Hours()/24))))
@@ -91,12 +101,12 @@ func (g *generation) environ(state *tls.ConnectionState, verdict Verdict, chain 
 	}
 	b.set("SSL_CLIENT_CERT_RFC4523_CEA", fmt.Sprintf("{ serialNumber %s, issuer rdnSequence:%q }", leaf.SerialNumber, distinguishedName(leaf.RawIssuer)))
 	if g.userName != "" {
-		b.set("REMOTE_USER", b.find(g.userName, user))
-		if b.find("REMOTE_USER", user) != "" {
+		if user = b.find(g.userName, start); user != "" {
+			b.set("REMOTE_USER", user)
 			b.set("AUTH_TYPE", "ClientCert")
 		}
 	}
-	return b.environ()
+	return b.environ(), user
 }
 
 // find returns the value of the variable name among those set behind the first

@@ -1,12 +1,11 @@
 package tlsauth
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"sync/atomic"
 	"time"
-
-	"crypto/tls"
 )
 
 // Verdict says whether a client certificate passes, and if not, why. The zero
@@ -61,6 +60,7 @@ type judgement struct {
 	verdict    Verdict
 	listed     []bool // for each gate of the generation: its rules name the client
 	environ    Environ
+	user       string
 }
 
 // Client returns the client of a connection whose handshake is complete.
@@ -105,7 +105,7 @@ func (g *generation) judge(state *tls.ConnectionState, now time.Time) *judgement
 	if j.verdict == Passed {
 		j.listed = g.rules.listed(chain)
 	}
-	j.environ = g.environ(state, j.verdict, chain, now)
+	j.environ, j.user = g.environ(state, j.verdict, chain, now)
 	return j
 }
 
@@ -196,3 +196,15 @@ func (s *Server) Decide(c *Client, path []byte) Verdict {
 	}
 	return Passed
 }
+
+// Subject returns the name in the certificate that the client sent, verified or
+// not, for a log; "" if there is none.
+func (c *Client) Subject() string {
+	if leaf := c.Certificate(); leaf != nil {
+		return distinguishedName(leaf.RawSubject)
+	}
+	return ""
+}
+
+// User returns the value of REMOTE_USER, "" if there is none.
+func (c *Client) User() string { return c.judgement().user }

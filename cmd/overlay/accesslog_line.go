@@ -4,8 +4,11 @@ import (
 	"io"
 	"net"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
+
+	"overlay/tlsauth"
 
 	"github.com/valyala/fasthttp"
 )
@@ -99,7 +102,9 @@ func appendCombined(line []byte, e *accessEntry, l *accessLog) []byte {
 // appendCommonFields needs l.mu.
 func appendCommonFields(line []byte, e *accessEntry, l *accessLog) []byte {
 	line = appendRemote(line, e.ctx)
-	line = append(line, " - - ["...)
+	line = append(line, " - "...)
+	line = appendUser(line, e.ctx)
+	line = append(line, " ["...)
 	if second := e.start.Unix(); second != l.second || l.stamp == nil {
 		l.second, l.stamp = second, e.start.AppendFormat(l.stamp[:0], "02/Jan/2006:15:04:05 -0700")
 	}
@@ -113,7 +118,7 @@ func appendCommonFields(line []byte, e *accessEntry, l *accessLog) []byte {
 		line = append(line, ' ')
 		line = appendLogText(line, head.RequestURI())
 		line = append(line, ' ')
-		line = appendLogText(line, head.Protocol())
+		line = appendLogText(line, protocolOf(e.ctx))
 	}
 	line = append(line, `" `...)
 	line = strconv.AppendInt(line, int64(e.ctx.Response.StatusCode()), 10)
@@ -154,10 +159,14 @@ func appendJSON(line []byte, e *accessEntry, _ *accessLog) []byte {
 		head := &e.ctx.Request.Header
 		line = appendJSONMember(line, `,"method":"`, head.Method())
 		line = appendJSONMember(line, `,"uri":"`, head.RequestURI())
-		line = appendJSONMember(line, `,"protocol":"`, head.Protocol())
+		line = appendJSONMember(line, `,"protocol":"`, protocolOf(e.ctx))
 		line = appendJSONMember(line, `,"host":"`, head.Host())
 		line = appendJSONMember(line, `,"referer":"`, e.field(fasthttp.HeaderReferer))
 		line = appendJSONMember(line, `,"user_agent":"`, e.field(fasthttp.HeaderUserAgent))
+	}
+	if client := tlsClient(e.ctx); client != nil && client.Verdict() == tlsauth.Passed {
+		line = appendJSONMember(line, `,"client_subject":"`, []byte(client.Subject()))
+		line = appendJSONMember(line, `,"user":"`, []byte(client.User()))
 	}
 	line = append(line, `,"status":`...)
 	line = strconv.AppendInt(line, int64(e.ctx.Response.StatusCode()), 10)
@@ -208,6 +217,27 @@ func appendRemote(line []byte, ctx *fasthttp.RequestCtx) []byte {
 		return append(line, '-')
 	}
 	return addr.AddrPort().Addr().Unmap().AppendTo(line)
+}
+
+// appendUser adds REMOTE_USER, "-" when there is none. Spaces are escaped: programs
+// that read the log split lines at them.
+func appendUser(line []byte, ctx *fasthttp.RequestCtx) []byte {
+	if client := tlsClient(ctx); client != nil {
+		if user := client.User(); user != "" {
+			return append(line, strings.ReplaceAll(string(appendLogText(nil, []byte(user))), " ", `\x20`)...)
+		}
+	}
+	return append(line, '-')
+}
+
+var http2Protocol = []byte("HTTP/2.0")
+
+// protocolOf returns the protocol that the client speaks.
+func protocolOf(ctx *fasthttp.RequestCtx) []byte {
+	if _, ok := ctx.Conn().(*http2Conn); ok {
+		return http2Protocol
+	}
+	return ctx.Request.Header.Protocol()
 }
 
 // appendLogText escapes text as Apache's logs do: a backslash before quotes and

@@ -169,6 +169,7 @@ func (w pythonWorker) Serve(ctx *fasthttp.RequestCtx, r *fallthru.Request, free 
 		BodySize:   r.BodySize,
 		HasBody:    r.HasBody,
 	}
+	request.VariableNames, request.VariableValues = tlsVariables(ctx)
 	err := w.pythonHost.Serve(ctx, request, free)
 	switch {
 	case errors.Is(err, pybridge.ErrNotSent):

@@ -14,8 +14,7 @@ type config struct {
 	Port      int    // 0 lets the kernel choose one
 	HTTPS     bool   // whether there is an HTTPS listener, too
 	HTTPSPort int    // 0 lets the kernel choose one, if HTTPS is set
-	CertFile  string // PEM certificate chain for HTTPSPort
-	KeyFile   string // PEM private key for CertFile
+	httpsConfig
 
 	DocumentRoot     string   // "" means that there is none
 	DirectoryIndex   []string // index files, in order of preference

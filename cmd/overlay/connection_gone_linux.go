@@ -19,6 +19,9 @@ const (
 // counts as gone, as it does for nginx: the difference shows only when it is
 // written to.
 func clientGone(conn net.Conn) bool {
+	if stream, ok := conn.(*http2Conn); ok {
+		return stream.Gone()
+	}
 	if c := connectionOf(conn); c != nil {
 		conn = c.Conn
 	}

@@ -3,13 +3,16 @@ package main
 import (
 	"crypto/tls"
 	"net"
+
+	"overlay/tlsauth"
 )
 
 // tlsConnection is TLS over a connection. The handshake takes place with the first
 // read, within the header timeout.
 type tlsConnection struct {
 	*tls.Conn
-	inner *connection
+	inner  *connection
+	client *tlsauth.Client // nil before the first request has passed the gate
 }
 
 // tlsConnectionListener accepts connections and puts TLS on top.
@@ -29,7 +32,7 @@ func (l *tlsConnectionListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &tlsConnection{tls.Server(c, l.config), c.(*connection)}, nil
+	return &tlsConnection{Conn: tls.Server(c, l.config), inner: c.(*connection)}, nil
 }
 
 // Read reports the end of the connection within a body, as connection does: whether

@@ -91,12 +91,11 @@ type serveCommand struct {
 	KeepAliveTimeout   time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"75s" help:"Time that a connection may stay idle between two requests; 0 closes it after each response."`
 	SocketTimeout      time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"60s" help:"Longest silence of a client in the middle of a body or a response."`
 
-	Host               string `group:"Listener and TLS" placeholder:"ADDRESS" default:"127.0.0.1" help:"Address to listen on; 0.0.0.0 or :: for all of this machine."`
-	Port               int    `group:"Listener and TLS" placeholder:"N" default:"8000" help:"Port for HTTP; 0 lets the system choose one."`
-	HTTPSPort          int    `group:"Listener and TLS" name:"https-port" placeholder:"N" help:"Port for HTTPS, beside the one for HTTP; 0 lets the system choose one. Needs a certificate."`
-	SSLCertificateFile string `group:"Listener and TLS" name:"ssl-certificate-file" placeholder:"FILE" help:"Certificate chain, PEM."`
-	SSLCertificateKey  string `group:"Listener and TLS" name:"ssl-certificate-key-file" placeholder:"FILE" help:"Private key of the certificate, PEM."`
-	SSLCertificate     string `group:"Listener and TLS" name:"ssl-certificate" placeholder:"PREFIX" help:"Short for PREFIX.crt and PREFIX.key."`
+	Host      string `group:"Listener and TLS" placeholder:"ADDRESS" default:"127.0.0.1" help:"Address to listen on; 0.0.0.0 or :: for all of this machine."`
+	Port      int    `group:"Listener and TLS" placeholder:"N" default:"8000" help:"Port for HTTP; 0 lets the system choose one."`
+	HTTPSPort int    `group:"Listener and TLS" name:"https-port" placeholder:"N" help:"Port for HTTPS, beside the one for HTTP; 0 lets the system choose one."`
+
+	httpsFlags
 
 	LogLevel        string `group:"Logs" placeholder:"LEVEL" default:"info" help:"What the log on stderr is about: debug, info, warn or error, and what is worse."`
 	LogFormat       string `group:"Logs" placeholder:"FORMAT" default:"text" help:"Format of the log on stderr: text or json."`

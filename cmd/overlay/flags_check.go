@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto/tls"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -186,41 +185,6 @@ func (k *checker) listener() error {
 	}
 	k.cfg.Host, k.cfg.Port = host, k.Port
 	k.cfg.HTTPS, k.cfg.HTTPSPort = https, k.HTTPSPort
-	return nil
-}
-
-// certificate joins the two ways to name a certificate and its key.
-func (k *checker) certificate() error {
-	cert, key := k.SSLCertificateFile, k.SSLCertificateKey
-	if k.SSLCertificate != "" {
-		if cert != "" || key != "" {
-			return usagef("keep one of them", "--ssl-certificate and --ssl-certificate-file or --ssl-certificate-key-file name the same thing")
-		}
-		cert, key = k.SSLCertificate+".crt", k.SSLCertificate+".key"
-	}
-	switch {
-	case cert == "" && key == "" && !k.cfg.HTTPS:
-		return nil
-	case cert == "" && key == "":
-		return usagef("add --ssl-certificate-file FILE --ssl-certificate-key-file FILE", "--https-port needs a certificate")
-	case !k.cfg.HTTPS:
-		return usagef("add --https-port 8443", "a certificate is given, but no --https-port")
-	case key == "":
-		return usagef("add --ssl-certificate-key-file FILE", "--ssl-certificate-file needs its private key")
-	case cert == "":
-		return usagef("add --ssl-certificate-file FILE", "--ssl-certificate-key-file needs its certificate")
-	}
-	k.cfg.CertFile, k.cfg.KeyFile = k.abs(cert), k.abs(key)
-	if err := k.readableFile("certificate", k.cfg.CertFile, ""); err != nil {
-		return err
-	}
-	if err := k.readableFile("private key", k.cfg.KeyFile, ""); err != nil {
-		return err
-	}
-	if _, err := tls.LoadX509KeyPair(k.cfg.CertFile, k.cfg.KeyFile); err != nil {
-		return usagef("both are PEM files, and belong to each other", "certificate %s with key %s: %s",
-			k.cfg.CertFile, k.cfg.KeyFile, strings.TrimPrefix(err.Error(), "tls: "))
-	}
 	return nil
 }
 

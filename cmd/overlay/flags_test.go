@@ -134,8 +134,10 @@ func TestConfig(t *testing.T) {
 		{"IPv6", "--host ::1 hello.wsgi", func(c *config) any { return c.Host }, "::1"},
 		{"IPv6 in brackets", "--host [::1] hello.wsgi", func(c *config) any { return c.Host }, "::1"},
 		{"host name", "--host localhost hello.wsgi", func(c *config) any { return c.Host }, "localhost"},
-		{"HTTPS", "--https-port 8443 --ssl-certificate-file one.crt --ssl-certificate-key-file one.key hello.wsgi", func(c *config) any { return []any{c.HTTPS, c.HTTPSPort, c.CertFile, c.KeyFile} }, []any{true, 8443, in("one.crt"), in("one.key")}},
-		{"HTTPS by prefix", "--https-port 8443 --ssl-certificate one hello.wsgi", func(c *config) any { return []any{c.CertFile, c.KeyFile} }, []any{in("one.crt"), in("one.key")}},
+		{"HTTPS", "--https-port 8443 --ssl-certificate-file one.crt --ssl-certificate-key-file one.key hello.wsgi", func(c *config) any {
+			return []any{c.HTTPS, c.HTTPSPort, c.TLS.Certificates[0].File, c.TLS.Certificates[0].KeyFile}
+		}, []any{true, 8443, in("one.crt"), in("one.key")}},
+		{"HTTPS by prefix", "--https-port 8443 --ssl-certificate one hello.wsgi", func(c *config) any { return []any{c.TLS.Certificates[0].File, c.TLS.Certificates[0].KeyFile} }, []any{in("one.crt"), in("one.key")}},
 		{"HTTPS port by the system", "--https-port 0 --port 0 --ssl-certificate one hello.wsgi", func(c *config) any { return []any{c.HTTPS, c.HTTPSPort} }, []any{true, 0}},
 		{"access log", "--access-log --access-log-format json hello.wsgi", func(c *config) any { return []any{c.AccessLog, c.AccessLogFormat} }, []any{true, "json"}},
 		{"log", "--log-level debug --log-format json hello.wsgi", func(c *config) any { return []any{c.LogLevel.String(), c.LogFormat} }, []any{"DEBUG", "json"}},

@@ -58,11 +58,9 @@ func serve(ctx context.Context, cfg *config, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer site.close()
+	defer site.watchTLS()()
 
-	failed, err := site.start()
-	if err != nil {
-		return err
-	}
+	failed := site.start()
 	if site.app != nil {
 		// Files are served already; the banner waits, so that whoever reads it
 		// finds the application there. Why it is not, the log has said.
@@ -89,12 +87,16 @@ type site struct {
 	app         *fallthru.Handler // nil without an application
 	accessLog   *accessLog
 	server      *fasthttp.Server
+	tls         *tlsauth.Server // nil without HTTPS
+	h2          *http2Server    // nil without HTTP/2
 }
 
 // listen opens the listeners first, so that a taken port is known before
 // anything is started.
 func (s *site) listen() (err error) {
-	s.http, err = listen(s.cfg.Host, s.cfg.Port, "--port")
+	if !s.cfg.NoHTTP {
+		s.http, err = listen(s.cfg.Host, s.cfg.Port, "--port")
+	}
 	if err != nil || !s.cfg.HTTPS {
 		return err
 	}
@@ -106,7 +108,10 @@ func (s *site) listen() (err error) {
 }
 
 func (s *site) addresses() bannerInfo {
-	info := bannerInfo{HTTP: s.http.Addr(), Network: networkAddrs()}
+	info := bannerInfo{Network: networkAddrs()}
+	if s.http != nil {
+		info.HTTP = s.http.Addr()
+	}
 	if s.https != nil {
 		info.HTTPS = s.https.Addr()
 	}
@@ -131,10 +136,15 @@ func (s *site) build(stdout io.Writer) (err error) {
 	}
 	options := s.cfg.staticOptions()
 	options.Logger = s.log
+	options.Private = append(options.Private, s.cfg.privateKeys()...)
 	if s.app != nil {
 		options.Next = s.app.Handle
 	}
 	if s.files, err = static.New(options); err != nil {
+		return err
+	}
+	gate, err := s.buildTLS()
+	if err != nil {
 		return err
 	}
 	s.server = &fasthttp.Server{
@@ -145,15 +155,19 @@ func (s *site) build(stdout io.Writer) (err error) {
 	hygiene := &hygiene{
 		limitRequestBody: s.cfg.LimitRequestBody,
 		socketTimeout:    s.cfg.SocketTimeout,
-		checkTarget:      func(ctx *fasthttp.RequestCtx) error { return static.TargetOf(ctx).Err },
+		checkTarget:      targetError,
 		log:              s.log,
 	}
-	hygiene.install(s.server, s.files.Handle)
+	hygiene.install(s.server, gate.wrap(s.files.Handle))
 	if s.cfg.KeepAliveTimeout == 0 {
 		s.server.DisableKeepalive = true
 	}
 	s.server.Handler = s.accessLog.wrap(s.server.Handler)
 	s.server.ErrorHandler = s.accessLog.wrapError(s.server.ErrorHandler)
+	if s.cfg.HTTP2 {
+		s.h2 = newHTTP2Server(s.cfg, hygiene, gate, s.accessLog)
+		s.server.NextProto("h2", s.h2.serve)
+	}
 	return nil
 }
 
@@ -178,7 +192,7 @@ func (s *site) watchReload(ctx context.Context, workers *workerSet) (stop func()
 }
 
 // start serves the listeners. The channel receives the first that fails.
-func (s *site) start() (<-chan error, error) {
+func (s *site) start() <-chan error {
 	failed := make(chan error, 2)
 	limits := timeouts{
 		header: s.cfg.HeaderTimeout, headerRate: s.cfg.HeaderMinRate, headerMaximum: s.cfg.HeaderMaxTimeout,
@@ -191,17 +205,12 @@ func (s *site) start() (<-chan error, error) {
 		}
 	}
 	if s.https != nil {
-		config, warnings, err := tlsauth.Options{CertificateFile: s.cfg.CertFile, KeyFile: s.cfg.KeyFile}.Config()
-		if err != nil {
-			return nil, err
-		}
-		for _, w := range warnings {
-			s.log.Warn(w)
-		}
-		go run(listenTLSConnections(s.https, limits, config))
+		go run(listenTLSConnections(s.https, limits, s.tls.Config()))
 	}
-	go run(listenConnections(s.http, limits))
-	return failed, nil
+	if s.http != nil {
+		go run(listenConnections(s.http, limits))
+	}
+	return failed
 }
 
 // shutDown lets requests in flight finish, as long as the graceful timeout
@@ -211,6 +220,7 @@ func (s *site) shutDown(signals *signals) error {
 		"connections", s.server.GetOpenConnectionsCount(), "graceful_timeout", s.cfg.GracefulTimeout)
 	ctx, cancel := context.WithTimeout(signals.second(), s.cfg.GracefulTimeout)
 	defer cancel()
+	s.h2.shutDown(ctx)
 	err := s.server.ShutdownWithContext(ctx)
 	if err == nil {
 		return nil
