@@ -3,9 +3,11 @@ package conformance
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 )
 
@@ -186,4 +188,20 @@ func processStatus(t *testing.T, pid int, name string) int {
 		t.Fatal(err)
 	}
 	return n
+}
+
+// unnamedFiles returns the bytes of disk that the process holds in files that
+// have no name any more: its temporary ones.
+func unnamedFiles(pid int) (size int64) {
+	links, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid)) // the pattern is well-formed
+	for _, link := range links {
+		name, err := os.Readlink(link)
+		if err != nil || !strings.HasSuffix(name, " (deleted)") {
+			continue // closed by now, or not temporary
+		}
+		if info, err := os.Stat(link); err == nil && info.Mode().IsRegular() {
+			size += info.Sys().(*syscall.Stat_t).Blocks * 512
+		}
+	}
+	return size
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strconv"
 	"testing"
 	"time"
@@ -139,8 +140,14 @@ func slowReader(t *testing.T, s *server, size int, query string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pids := []int{pid, parentOf(t, pid)}
-	before := []int{peakMemory(t, pids[0]), peakMemory(t, pids[1])}
+	pids := []int{pid}
+	if parent := parentOf(t, pid); parent != os.Getpid() {
+		pids = append(pids, parent) // the server, when it is not the process of the application
+	}
+	var before []int
+	for _, pid := range pids {
+		before = append(before, peakMemory(t, pid))
+	}
 	name := newNote()
 	c := s.dial(t)
 	// The kernel would let the buffer of a connection grow, up to 32 MiB on some machines.
@@ -167,6 +174,9 @@ func slowReader(t *testing.T, s *server, size int, query string) {
 	err = checkBig(c.body, size, func(mib int) {
 		if n := made(); mib%10 == 0 && n > mib+ahead {
 			t.Errorf("the application is at %d MiB, the client at %d: want at most %d between them", n, mib, ahead)
+		}
+		if disk := unnamedFiles(pids[len(pids)-1]); disk > ahead<<20 {
+			t.Errorf("with the client at %d MiB the server has %d MiB in temporary files, want at most %d", mib, disk>>20, ahead)
 		}
 	})
 	if err != nil {
