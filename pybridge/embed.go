@@ -37,7 +37,7 @@ get = lambda name: str(sysconfig.get_config_var(name) or "")
 sys.stdout.write("\0".join([platform.python_implementation(), "%d.%d" % sys.version_info[:2], get("LIBDIR"),
     get("INSTSONAME"), get("LDLIBRARY"), get("MULTIARCH"), sys.base_prefix, getattr(sys, "abiflags", "")]))`
 	var stdout, stderr bytes.Buffer
-	cmd := exec.CommandContext(ctx, path, "-c", question)
+	cmd := exec.CommandContext(ctx, path, "-E", "-c", question) // -E: PYTHONHOME is ignored here as well
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
 		return "", fmt.Errorf("run %s: %w: %s", path, err, firstLine(stderr.String()))
