@@ -6,12 +6,13 @@ runs them one after the other, and sends the finished answers together.
 
 That is right only while the application is quick. So the main thread watches:
 
-- an application that runs for longer than a tick loses the turn to another
-  thread, and what was held back is sent (Pool.watch);
-- after a request that took longer than HOLD, each answer is sent as soon as
-  it is finished, for the next FORGET requests (Pool.fast);
-- while requests wait rather than compute, the turn is handed on before the
-  application is called (Pool.eager).
+- an application that waits (Scheduling tells) loses the turn to another thread
+  after a tick, and for the next FORGET requests the turn is handed on before
+  the application is called (Pool.eager);
+- one that computes keeps the turn for PATIENCE, since another thread would only
+  compete for the GIL;
+- what is held back is sent after a tick whatever happens, and while requests
+  take longer than HOLD nothing is held back (Pool.fast).
 
 `right` makes handing on safe without a lock: the thread that runs an
 application puts a token there, and whoever takes it out has the turn.
@@ -25,8 +26,8 @@ from _socket import MSG_CTRUNC, MSG_DONTWAIT, SCM_RIGHTS, SHUT_RDWR, SOL_SOCKET
 from array import array
 from collections import deque
 from io import BytesIO
-from threading import Lock, Thread, get_ident
-from time import perf_counter, process_time
+from threading import Lock, Thread, get_ident, get_native_id
+from time import perf_counter
 
 from _overlay.frames import (
     CANCEL,
@@ -43,6 +44,7 @@ from _overlay.wsgi import Exchange, RequestTimeout
 
 TICK = 1  # milliseconds between two looks of the watch
 IDLE_TICKS = 50  # looks without a request before the watch sleeps
+PATIENCE = 0.010  # seconds that an application may compute before it loses the turn
 HOLD = 0.0003  # seconds that a request may take while answers are held back
 MAX_HELD = 0.0005  # seconds after which a held answer goes whatever the next request does
 FORGET = 64  # requests for which a slow one is remembered
@@ -82,6 +84,36 @@ def stack_of(thread):
     return "Stack (most recent call last):\n" + "".join(format_list(entries)).rstrip("\n")
 
 
+class Scheduling:
+    """How a thread spends its time: computing, queueing for a processor, waiting.
+
+    Wall time alone does not tell an application that waits for a database from
+    one that the kernel has put aside on a busy machine.
+    """
+
+    def __init__(self):
+        try:
+            self.file = os.open("/proc/self/task/%d/schedstat" % get_native_id(), os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            self.file = -1  # a kernel without it: every thread seems to wait
+        self.queued = self.read()[1]
+
+    def read(self):
+        """Returns nanoseconds on a processor, and in the queue for one."""
+        if self.file < 0:
+            return 0, 0
+        computed, queued, _ = os.pread(self.file, 64, 0).split()
+        return int(computed), int(queued)
+
+    def put_aside(self, seconds):
+        """Reports whether most of the last seconds went by in the queue.
+
+        It may say yes once too often, since the queueing before counts as well.
+        """
+        before, self.queued = self.queued, self.read()[1]
+        return (self.queued - before) * 2 > seconds * 1e9
+
+
 class Pool:
     """Runs the requests of one worker process on a fixed number of threads."""
 
@@ -103,7 +135,10 @@ class Pool:
         self.fast = 0  # requests until answers may be held back again
         self.eager = 0  # requests until the turn is kept while the application runs
         self.interrupting = Lock()  # held while RequestTimeout is raised or taken back
+        # Without a GIL, others compute beside it.
+        self.patience = PATIENCE if getattr(sys, "_is_gil_enabled", lambda: True)() else 0
         self.flushes = 0  # how often out has been sent
+        self.scheduling = None  # of the thread that has the turn
         self.watching = False
         self.wake_reader, self.wake_writer = os.pipe()
         os.set_blocking(self.wake_writer, False)
@@ -118,9 +153,11 @@ class Pool:
     def serve(self):
         """Takes the turn again and again; returns when the server process is gone."""
         try:
+            scheduling = Scheduling()
             while True:
                 self.turn.acquire()
-                if not self.lead():
+                self.scheduling = scheduling
+                if not self.lead(scheduling):
                     return
         except OSError as error:
             if not self.closed:
@@ -132,7 +169,7 @@ class Pool:
 
             abandon(format_exc())
 
-    def lead(self):
+    def lead(self, scheduling):
         """Reads and runs requests until the turn is lost. Needs the turn.
 
         Returns False when there is nothing more to read, ever.
@@ -165,7 +202,7 @@ class Pool:
                 self.send(last)
                 return True
             now = perf_counter()
-            if now - before > HOLD:
+            if now - before > HOLD and not scheduling.put_aside(now - before):
                 self.fast = FORGET
             elif self.fast:
                 self.fast -= 1
@@ -181,13 +218,8 @@ class Pool:
         self.eager -= 1
         if not self.watching:
             self.wake()
-        before, used = perf_counter(), process_time()
         self.turn.release()
-        last = self.run(frame)
-        now = perf_counter()
-        if now - before > TICK / 1000 and (process_time() - used) * 2 < now - before:
-            self.eager = FORGET
-        self.send(last)
+        self.send(self.run(frame))
 
     def run(self, frame):
         number, flags, names, values, body = frame
@@ -390,7 +422,8 @@ class Pool:
         poll = select.poll()
         poll.register(control, select.POLLIN)
         poll.register(self.wake_reader, select.POLLIN)
-        seen, flushes, used = self.started, self.flushes, process_time()
+        seen, flushes = self.started, self.flushes
+        since, spent = perf_counter(), (0, 0)  # when that was, and what its thread had spent
         idle = 0
         while True:
             if idle > IDLE_TICKS:
@@ -412,21 +445,30 @@ class Pool:
                 flushes = self.flushes
             elif self.out:
                 self.flush()
-            before, used = used, process_time()
+            scheduling = self.scheduling
             if self.started != seen:
-                seen = self.started
-                idle = 0
-                continue
-            # The same request as a tick ago: whoever runs it loses the turn.
-            try:
-                self.right.pop()
-            except IndexError:
+                seen, since, idle = self.started, perf_counter(), 0
+                if scheduling is not None:
+                    spent = scheduling.read()
+            elif not self.right:
                 idle += 1
             else:
-                if (used - before) * 2000 < TICK:
-                    self.eager = FORGET  # it waits for something
-                self.turn.release()
                 idle = 0
+                self.judge(scheduling, perf_counter() - since, spent)
+
+    def judge(self, scheduling, seconds, spent):
+        """Takes the turn from a request that has run for so long, if it should."""
+        computed, queued = scheduling.read()
+        waited = seconds - (computed - spent[0] + queued - spent[1]) / 1e9
+        if waited * 2 > seconds:
+            self.eager = FORGET
+        elif seconds < self.patience:
+            return
+        try:
+            self.right.pop()
+        except IndexError:  # it has just ended
+            return
+        self.turn.release()
 
     def close(self):
         self.closed = True

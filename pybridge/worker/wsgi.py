@@ -100,7 +100,7 @@ class Exchange:
                 finally:
                     exc_info = None  # no cycle through the traceback
         exc_info = None
-        if type(status) is not str:
+        if not isinstance(status, str):
             raise TypeError("status must be str, got %s" % type(status).__name__)
         if _status(status) is None:
             raise ValueError("status must look like '200 OK', got %r" % status)
@@ -114,7 +114,8 @@ class Exchange:
             if type(field) is not tuple or len(field) != 2:
                 raise TypeError("a header must be a tuple of name and value, got %r" % (field,))
             name, value = field
-            if type(value) is not str:
+            # Django's SafeString is a str, too: nothing here can tell it from one.
+            if not isinstance(value, str):
                 raise TypeError("header %r: value must be str, got %s" % (name, type(value).__name__))
             try:
                 kind = _names[name]
