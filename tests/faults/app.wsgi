@@ -1,0 +1,32 @@
+"""An application that does as its query says, and names the process that answers.
+
+/?n=7 answers "7 PID". Beyond that: do=segfault, do=gil (holds the GIL for ever),
+do=hog (keeps 20 MB), do=big (5 MB), do=sleep.
+"""
+
+import ctypes
+import os
+import time
+from urllib.parse import parse_qs
+
+hoard = []
+
+
+def application(environ, start_response):
+    query = parse_qs(environ['QUERY_STRING'])
+    number = query.get('n', ['0'])[0]
+    do = query.get('do', [''])[0]
+    if do == 'segfault':
+        ctypes.string_at(0)
+    elif do == 'gil':
+        ctypes.PyDLL(None).sleep(600)
+    elif do == 'hog':
+        hoard.append(bytearray(os.urandom(1 << 20)) * 20)
+    elif do == 'sleep':
+        time.sleep(float(query.get('seconds', ['0.02'])[0]))
+    elif do == 'big':
+        start_response('200 OK', [('Content-Type', 'application/octet-stream')])
+        return (number.encode().rjust(50, b'.') * 1000 for _ in range(100))
+    body = environ['wsgi.input'].read()
+    start_response('200 OK', [('Content-Type', 'text/plain')])
+    return [('%s %d %d\n' % (number, os.getpid(), len(body))).encode()]

@@ -1,0 +1,138 @@
+package faults
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"overlay/tests/e2e/load"
+)
+
+// dial connects to the server and sends text.
+func dial(t *testing.T, addr, text string) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	if _, err := io.WriteString(conn, text); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+// TestFullQueue: what finds no room is refused at once with Retry-After, and
+// everything else is answered.
+func TestFullQueue(t *testing.T) {
+	t.Parallel()
+	s, _ := start(t, "--threads", "1", "--queue-backlog", "2")
+	account := under(t, s, 12, plain, func(account *load.Account) {
+		await(t, "refusals", func() bool {
+			return len(account.Select(func(o load.Outcome) bool { return o.Status == 503 })) > 20
+		})
+	})
+	answers(t, account, len(account.Outcomes()), 503)
+	served := 0
+	for _, o := range account.Outcomes() {
+		if o.Status == 503 && o.Header.Get("Retry-After") == "" {
+			t.Errorf("%s: 503 without Retry-After", o.Target)
+		}
+		if o.Status == 200 {
+			served++
+		}
+	}
+	if served == 0 {
+		t.Error("nothing was served")
+	}
+}
+
+// TestSlowReaders: clients that do not read their response hold no thread: with
+// more of them than threads, others are answered, and their bodies are right.
+func TestSlowReaders(t *testing.T) {
+	t.Parallel()
+	s, _ := start(t, "--threads", "2")
+	var slow []net.Conn
+	for n := range 6 {
+		slow = append(slow, dial(t, s.Addr, fmt.Sprintf("GET /?do=big&n=%d HTTP/1.1\r\nHost: h\r\n\r\n", n)))
+	}
+	account := under(t, s, 4, plain, func(*load.Account) {})
+	answers(t, account, 0)
+	for n, conn := range slow {
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		want := bytes.Repeat(fmt.Appendf(nil, "%s%d", strings.Repeat(".", 49), n), 100_000)
+		if err != nil || !bytes.Equal(body, want) {
+			t.Errorf("slow reader %d got %d bytes, %v; want %d of its own", n, len(body), err, len(want))
+		}
+	}
+}
+
+// TestSlowWriters: clients that do not finish their body hold no thread.
+func TestSlowWriters(t *testing.T) {
+	t.Parallel()
+	s, _ := start(t, "--threads", "2")
+	const size = 200_000
+	head := fmt.Sprintf("POST /?n=7 HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n", size)
+	var slow []net.Conn
+	for range 6 {
+		slow = append(slow, dial(t, s.Addr, head+strings.Repeat("a", size-1)))
+	}
+	account := under(t, s, 4, plain, func(*load.Account) {})
+	answers(t, account, 0)
+	for _, conn := range slow {
+		if _, err := io.WriteString(conn, "a"); err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(resp.Body)
+		if resp.StatusCode != 200 || !strings.HasSuffix(strings.TrimSpace(string(body)), fmt.Sprint(" ", size)) {
+			t.Errorf("slow writer got %d %q, want 200 and its %d bytes counted", resp.StatusCode, body, size)
+		}
+	}
+}
+
+// TestClientsLeave: clients that close in the queue, in the application and in
+// the middle of a response take nothing from the others.
+func TestClientsLeave(t *testing.T) {
+	t.Parallel()
+	s, _ := start(t, "--threads", "2", "--access-log")
+	account := under(t, s, 4, plain, func(*load.Account) {
+		var leaving sync.WaitGroup
+		for n := range 40 {
+			leaving.Go(func() {
+				target := "/?do=sleep&seconds=0.05"
+				if n%2 == 0 {
+					target = "/?do=big"
+				}
+				conn, err := net.Dial("tcp", s.Addr)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer conn.Close()
+				_, _ = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: h\r\n\r\n", target)
+				if n%4 == 0 {
+					_, _ = conn.Read(make([]byte, 1000))
+				}
+			})
+		}
+		leaving.Wait()
+	})
+	answers(t, account, 0)
+	if strings.Contains(s.Log(), "Traceback") {
+		t.Error("a client that left is in the log with a traceback")
+	}
+}
