@@ -67,15 +67,28 @@ func (h *Handler) download(ctx *fasthttp.RequestCtx, t *Target, now time.Time) b
 		// last chunk: half an archive must not look like one.
 		w.CloseWithError(h.archive(w, e, base, format))
 	})
-	ctx.Response.SetBodyStream(&archiveBody{r}, -1)
+	ctx.Response.SetBodyStream(&archiveBody{r: r}, -1)
 	return true
 }
 
 // archiveBody is a pipe whose end closes when the client is gone.
-type archiveBody struct{ r *io.PipeReader }
+type archiveBody struct {
+	r    *io.PipeReader
+	sent *int64
+}
 
-func (b *archiveBody) Read(p []byte) (int, error) { return b.r.Read(p) }
-func (b *archiveBody) Close() error               { return b.r.CloseWithError(io.ErrClosedPipe) }
+// CountInto has the bytes that are sent added to n, for the access log.
+func (b *archiveBody) CountInto(n *int64) { b.sent = n }
+
+func (b *archiveBody) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
+	if b.sent != nil {
+		*b.sent += int64(n)
+	}
+	return n, err
+}
+
+func (b *archiveBody) Close() error { return b.r.CloseWithError(io.ErrClosedPipe) }
 
 // directoryAt returns the directory that a path with a slash at its end names,
 // whether it has an index file or not, and nil if there is none.

@@ -38,6 +38,7 @@ type Handler struct {
 	scratch sync.Pool // of *scratch
 	bodies  sync.Pool // of *fileBody
 	blocks  sync.Pool // of *memoryBody
+	buffers sync.Pool // of *[copyBuffer]byte
 }
 
 // refreshInterval is how often at most a tree looks whether its directory was
@@ -88,6 +89,7 @@ func New(o Options) (*Handler, error) {
 	}
 	h.scratch.New = func() any { return &scratch{name: make([]byte, 0, 256)} }
 	h.bodies.New = func() any { return new(fileBody) }
+	h.buffers.New = func() any { return new([copyBuffer]byte) }
 	h.blocks.New = func() any { return new(memoryBody) }
 	h.running.Add(2)
 	go h.improver()

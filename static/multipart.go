@@ -44,7 +44,11 @@ type multipartBody struct {
 	ranges      []byteRange
 	contentType []byte
 	boundary    []byte
+	sent        *int64
 }
+
+// CountInto has the bytes that are sent added to n, for the access log.
+func (m *multipartBody) CountInto(n *int64) { m.sent = n }
 
 // head returns what stands before the i-th range.
 func (m *multipartBody) head(i int) []byte {
@@ -66,6 +70,9 @@ func (m *multipartBody) WriteTo(w io.Writer) (sent int64, errPut error) {
 	put := func(b []byte) bool {
 		n, err := w.Write(b)
 		sent += int64(n)
+		if m.sent != nil {
+			*m.sent += int64(n)
+		}
 		errPut = err
 		return err == nil
 	}

@@ -2,11 +2,11 @@ package static
 
 import (
 	"bufio"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"syscall"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -29,6 +29,7 @@ type fileBody struct {
 	version version
 	conn    net.Conn
 	resp    *fasthttp.Response
+	sent    *int64 // see CountInto
 	off     int64
 	left    int64
 	out     sender
@@ -49,21 +50,64 @@ func (b *fileBody) Close() error {
 	}
 	b.file.release()
 	h := b.h
-	b.h, b.file, b.conn, b.resp = nil, nil, nil, nil
+	b.h, b.file, b.conn, b.resp, b.sent = nil, nil, nil, nil, nil
 	b.out.reset()
 	h.bodies.Put(b)
 	return nil
 }
 
 // WriteTo sends the body. w is fasthttp's writer, whose buffer holds the header.
-func (b *fileBody) WriteTo(w io.Writer) (int64, error) {
+func (b *fileBody) WriteTo(w io.Writer) (sent int64, err error) {
 	defer b.h.settle(b.conn)
-	if bw, ok := w.(*bufio.Writer); ok {
-		if tcp, ok := b.conn.(*net.TCPConn); ok {
-			return b.sendfile(bw, tcp, b.resp)
-		}
+	if b.sent != nil {
+		defer func() { *b.sent += sent }()
 	}
-	return b.copy(w)
+	bw, ok := w.(*bufio.Writer)
+	if !ok {
+		return b.copy(w, nil)
+	}
+	header := takeHeader(bw, b.conn, b.resp)
+	if raw := rawConn(b.conn); raw != nil {
+		if header == nil {
+			if err := bw.Flush(); err != nil {
+				return 0, err
+			}
+		}
+		return b.sendfile(raw, header)
+	}
+	if header != nil {
+		return b.copy(b.conn, header)
+	}
+	return b.copy(bw, nil)
+}
+
+// CountInto has the bytes that are sent added to n, for the access log.
+func (b *fileBody) CountInto(n *int64) { b.sent = n }
+
+// takeHeader takes the header of the response out of fasthttp's buffer, so that it
+// can be sent in one piece with the body. It returns nil, and leaves the buffer alone,
+// when something else is in it too: the answer to an earlier request of a pipeline.
+func takeHeader(bw *bufio.Writer, conn net.Conn, resp *fasthttp.Response) []byte {
+	header := resp.Header.Header() // made again: the buffer does not show its own
+	if conn == nil || len(header) != bw.Buffered() {
+		return nil
+	}
+	bw.Reset(conn)
+	return header
+}
+
+// rawConn returns the way to c's descriptor, and nil where bytes must go through c
+// itself, as with TLS.
+func rawConn(c net.Conn) syscall.RawConn {
+	sc, ok := c.(syscall.Conn)
+	if !ok || !canSendRaw {
+		return nil
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	return raw
 }
 
 // extend gives the client of a large body until SendTimeout from now to take more of
@@ -81,17 +125,20 @@ func (h *Handler) settle(c net.Conn) {
 	}
 }
 
-// copy sends by way of memory: over TLS, and where the kernel cannot do better.
-func (b *fileBody) copy(w io.Writer) (sent int64, err error) {
-	buf := make([]byte, min(b.left, copyBuffer(b.conn)))
-	for b.left > 0 {
-		n, err := b.Read(buf)
+// copy sends header and file by way of memory: over TLS, and where the kernel cannot
+// do better.
+func (b *fileBody) copy(w io.Writer, header []byte) (sent int64, err error) {
+	buf := b.h.buffer()
+	defer b.h.buffers.Put(buf)
+	have := copy(buf[:], header)
+	for head := have; b.left > 0; head, have = 0, 0 {
+		n, err := b.Read(buf[have:])
 		if err != nil {
 			return sent, err
 		}
 		b.h.extend(b.conn)
-		m, err := w.Write(buf[:n])
-		sent += int64(m)
+		m, err := w.Write(buf[:have+n])
+		sent += int64(max(0, m-head))
 		if err != nil {
 			return sent, err
 		}
@@ -99,13 +146,11 @@ func (b *fileBody) copy(w io.Writer) (sent int64, err error) {
 	return sent, nil
 }
 
-// copyBuffer is the size of one write. TLS gains up to 32 KiB and then no more.
-func copyBuffer(c net.Conn) int64 {
-	if _, ok := c.(*tls.Conn); ok {
-		return 64 << 10
-	}
-	return 128 << 10
-}
+// copyBuffer is the size of one write by way of memory. TLS gains up to 32 KiB; more
+// saves system calls for the reading.
+const copyBuffer = 64 << 10
+
+func (h *Handler) buffer() *[copyBuffer]byte { return h.buffers.Get().(*[copyBuffer]byte) }
 
 // Read reads on. Before it gives out the last bytes it makes sure that the file is
 // still the one that the response's fields describe.
@@ -177,12 +222,12 @@ func (h *Handler) setBytes(ctx *fasthttp.RequestCtx, b []byte) {
 // memoryBody sends header and body in one system call. fasthttp would copy what fits
 // into its buffer, and send the rest in a second call.
 type memoryBody struct {
-	h     *Handler
-	resp  *fasthttp.Response
-	conn  net.Conn
-	b     []byte
-	parts [2][]byte
-	vec   net.Buffers
+	h    *Handler
+	resp *fasthttp.Response
+	conn net.Conn
+	b    []byte
+	sent *int64
+	out  vector
 }
 
 // Close is called by fasthttp when the response is written or given up.
@@ -191,7 +236,8 @@ func (m *memoryBody) Close() error {
 		return nil
 	}
 	h := m.h
-	*m = memoryBody{}
+	m.h, m.resp, m.conn, m.b, m.sent = nil, nil, nil, nil, nil
+	m.out.reset()
 	h.blocks.Put(m)
 	return nil
 }
@@ -205,23 +251,46 @@ func (m *memoryBody) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// CountInto has the bytes that are sent added to n, for the access log.
+func (m *memoryBody) CountInto(n *int64) { m.sent = n }
+
 // WriteTo sends the body. w is fasthttp's writer, whose buffer holds the header.
-func (m *memoryBody) WriteTo(w io.Writer) (int64, error) {
-	bw, ok := w.(*bufio.Writer)
-	if !ok || len(m.b) <= bw.Available() {
-		n, err := w.Write(m.b)
-		return int64(n), err
+func (m *memoryBody) WriteTo(w io.Writer) (sent int64, err error) {
+	if m.sent != nil {
+		defer func() { *m.sent += sent }()
 	}
-	tcp, ok := m.conn.(*net.TCPConn)
-	// The header that is in the buffer is written again, elsewhere. Were there more
-	// in the buffer, the answer to an earlier request of a pipeline, it would be lost.
-	if header := m.resp.Header.Header(); ok && len(header) == bw.Buffered() {
-		bw.Reset(tcp)
-		m.parts = [2][]byte{header, m.b}
-		m.vec = m.parts[:]
-		n, err := m.vec.WriteTo(tcp)
-		return max(0, n-int64(len(header))), err
+	bw, ok := w.(*bufio.Writer)
+	if ok && len(m.b) > bw.Available() {
+		if header := takeHeader(bw, m.conn, m.resp); header != nil {
+			if raw := rawConn(m.conn); raw != nil {
+				return m.out.send(raw, header, m.b)
+			}
+			return m.join(header)
+		}
 	}
 	n, err := w.Write(m.b)
 	return int64(n), err
 }
+
+// join sends header and body over TLS: the first write has both, so that the records
+// are as large as they can be.
+func (m *memoryBody) join(header []byte) (sent int64, err error) {
+	buf := m.h.buffer()
+	defer m.h.buffers.Put(buf)
+	head := copy(buf[:], header)
+	first := copy(buf[head:], m.b)
+	if first < len(m.b) {
+		// A whole number of records: what is copied is not sent in two.
+		first = min(first, max(0, maxRecord-head))
+	}
+	n, err := m.conn.Write(buf[:head+first])
+	sent = int64(max(0, n-head))
+	if err != nil || first == len(m.b) {
+		return sent, err
+	}
+	n, err = m.conn.Write(m.b[first:])
+	return sent + int64(n), err
+}
+
+// maxRecord is the most that one TLS record carries (RFC 8446 section 5.1).
+const maxRecord = 16 << 10

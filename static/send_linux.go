@@ -1,13 +1,14 @@
 package static
 
 import (
-	"bufio"
-	"net"
+	"syscall"
 	"unsafe"
 
-	"github.com/valyala/fasthttp"
 	"golang.org/x/sys/unix"
 )
+
+// canSendRaw tells that there is sendfile and writev for a connection's descriptor.
+const canSendRaw = true
 
 // sendSlice bounds one sendfile call, so that a fast client of a huge file gives
 // others their turn.
@@ -65,24 +66,15 @@ func (s *sender) sendBody(fd uintptr) bool {
 
 // sendfile lets the kernel send the file straight from the page cache: all but the
 // tail, and then the tail, after a last look at the file.
-func (b *fileBody) sendfile(w *bufio.Writer, tcp *net.TCPConn, resp *fasthttp.Response) (sent int64, err error) {
-	raw, err := tcp.SyscallConn()
-	if err != nil {
-		return 0, err
-	}
+func (b *fileBody) sendfile(raw syscall.RawConn, header []byte) (sent int64, err error) {
 	s := &b.out
 	if s.body == nil {
 		s.head, s.body = s.sendHead, s.sendBody
 	}
-	if header := resp.Header.Header(); len(header) == w.Buffered() {
-		w.Reset(tcp) // sent below, in its place
-		for s.header = header; len(s.header) > 0; s.header = s.header[s.n:] {
-			if err := b.step(raw.Write, s.head); err != nil {
-				return 0, err
-			}
+	for s.header = header; len(s.header) > 0; s.header = s.header[s.n:] {
+		if err := b.step(raw, s.head); err != nil {
+			return 0, err
 		}
-	} else if err := w.Flush(); err != nil {
-		return 0, err
 	}
 	s.in, s.off = b.file.fd, b.off
 	for b.left > 0 {
@@ -94,7 +86,7 @@ func (b *fileBody) sendfile(w *bufio.Writer, tcp *net.TCPConn, resp *fasthttp.Re
 		} else {
 			s.want = int(min(b.left-tail, sendSlice))
 		}
-		if err := b.step(raw.Write, s.body); err != nil {
+		if err := b.step(raw, s.body); err != nil {
 			return sent, err
 		}
 		n := int64(s.n)
@@ -107,12 +99,68 @@ func (b *fileBody) sendfile(w *bufio.Writer, tcp *net.TCPConn, resp *fasthttp.Re
 }
 
 // step makes one call by way of the poller, and gives the client a new deadline.
-func (b *fileBody) step(write func(func(uintptr) bool) error, call func(uintptr) bool) error {
+func (b *fileBody) step(raw syscall.RawConn, call func(uintptr) bool) error {
 	b.h.extend(b.conn)
-	if err := write(call); err != nil {
+	if err := raw.Write(call); err != nil {
 		return err
 	}
 	return b.out.err
+}
+
+// vector sends a header and a body by writev.
+type vector struct {
+	step  func(fd uintptr) bool // call, bound once
+	parts [2]unix.Iovec
+	next  int // first of parts that is not sent
+	sent  int64
+	err   error
+}
+
+func (v *vector) reset() { v.parts = [2]unix.Iovec{} }
+
+// send returns how much of the body was sent.
+func (v *vector) send(raw syscall.RawConn, header, body []byte) (int64, error) {
+	if v.step == nil {
+		v.step = v.call
+	}
+	for i, b := range [...][]byte{header, body} {
+		v.parts[i].Base = unsafe.SliceData(b)
+		v.parts[i].SetLen(len(b))
+	}
+	v.next, v.sent, v.err = 0, 0, nil
+	err := raw.Write(v.step)
+	if err == nil {
+		err = v.err
+	}
+	return max(0, v.sent-int64(len(header))), err
+}
+
+// call writes until all is sent or the socket is full; the poller then calls again.
+func (v *vector) call(fd uintptr) bool {
+	for v.next < len(v.parts) {
+		n, _, errno := unix.Syscall(unix.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&v.parts[v.next])), uintptr(len(v.parts)-v.next))
+		switch errno {
+		case 0:
+		case unix.EINTR:
+			continue
+		case unix.EAGAIN:
+			return false
+		default:
+			v.err = errno
+			return true
+		}
+		v.sent += int64(n)
+		for left := uint64(n); v.next < len(v.parts); v.next++ {
+			p := &v.parts[v.next]
+			if left < uint64(p.Len) {
+				p.Base = (*byte)(unsafe.Add(unsafe.Pointer(p.Base), left))
+				p.SetLen(int(uint64(p.Len) - left))
+				break
+			}
+			left -= uint64(p.Len)
+		}
+	}
+	return true
 }
 
 // maxOpenFiles is how many descriptors may be kept open for large files: a quarter of

@@ -3,19 +3,27 @@
 package static
 
 import (
-	"bufio"
-	"net"
-
-	"github.com/valyala/fasthttp"
+	"errors"
+	"syscall"
 )
 
-// sender is empty where there is no sendfile of our own.
+// canSendRaw tells that bodies are written through the connection here.
+const canSendRaw = false
+
 type sender struct{}
 
 func (*sender) reset() {}
 
-func (b *fileBody) sendfile(w *bufio.Writer, _ *net.TCPConn, _ *fasthttp.Response) (int64, error) {
-	return b.copy(w)
+func (b *fileBody) sendfile(syscall.RawConn, []byte) (int64, error) {
+	return 0, errors.ErrUnsupported
+}
+
+type vector struct{}
+
+func (*vector) reset() {}
+
+func (*vector) send(syscall.RawConn, []byte, []byte) (int64, error) {
+	return 0, errors.ErrUnsupported
 }
 
 func maxOpenFiles() int64 { return 64 }
