@@ -51,6 +51,9 @@ type Options struct {
 	// Rules says which paths ask for a certificate. Nil means the whole site when
 	// there are trust anchors.
 	Rules []Rule
+	// Endings are tried behind the name of a file that is not there: with .html, a
+	// rule for /page covers /page.html, and one for /page.html /page.
+	Endings []string
 	// UserName is the variable whose value becomes REMOTE_USER; empty means none.
 	UserName string
 	// ServerEnviron adds what the server's certificate says to the environ: thirty
@@ -176,7 +179,7 @@ func (o *Options) load() (g *generation, err error) {
 		g.config.GetCertificate = o.GetCertificate
 		g.config.NextProtos = append(g.config.NextProtos, "acme-tls/1")
 	}
-	if g.rules, err = newRules(o.Rules); err != nil {
+	if g.rules, err = newRules(o.Rules, o.Endings); err != nil {
 		return nil, err
 	}
 	if o.AnchorFile == "" {

@@ -36,9 +36,10 @@ type Rule struct {
 
 // gate is a path with everything that the rules say of it.
 type gate struct {
-	path     string // "" for the whole site
-	index    int    // in rules.gates
-	anybody  bool   // a valid certificate is enough
+	path     string   // "" for the whole site
+	index    int      // in rules.gates
+	anybody  bool     // a valid certificate is enough
+	stems    []string // path without one of Options.Endings, under which it is served as well
 	patterns []pattern
 }
 
@@ -47,11 +48,14 @@ type gate struct {
 type rules struct {
 	gates []*gate
 	each  [][]*gate // each[i] holds gates[i] alone
+
+	endings []string
 }
 
-// newRules compiles the rules and reads their files.
-func newRules(list []Rule) (*rules, error) {
-	r := &rules{}
+// newRules compiles the rules and reads their files. What is at a path is also to
+// be had by the path with one of endings behind it, and without.
+func newRules(list []Rule, endings []string) (*rules, error) {
+	r := &rules{endings: append(slices.Clone(storedCodings), endings...)}
 	for _, rule := range list {
 		if !strings.HasPrefix(rule.Path, "/") || !clean([]byte(rule.Path)) || len(rule.Path) > 1 && strings.HasSuffix(rule.Path, "/") {
 			return nil, fmt.Errorf("%w: %q", ErrRulePath, rule.Path)
@@ -92,6 +96,11 @@ func newRules(list []Rule) (*rules, error) {
 	for i, g := range r.gates {
 		g.index = i
 		r.each = append(r.each, r.gates[i:i+1:i+1])
+		for _, ending := range endings {
+			if n := len(g.path) - len(ending); n > 0 && strings.EqualFold(g.path[n:], ending) {
+				g.stems = append(g.stems, g.path[:n])
+			}
+		}
 	}
 	return r, nil
 }
@@ -145,7 +154,7 @@ func (r *rules) gatesFor(path []byte) []*gate {
 		return r.gates
 	}
 	for i, g := range r.gates {
-		if g.covers(path) {
+		if r.covers(g, path) {
 			return r.each[i]
 		}
 	}
@@ -156,21 +165,52 @@ func (r *rules) gatesFor(path []byte) []*gate {
 // be read from them as well.
 var storedCodings = []string{".gz", ".br", ".zst"}
 
-// covers reports whether path is the gate's or lies below it.
-func (g *gate) covers(path []byte) bool {
-	rest, ok := cutPrefixFold(path, g.path)
-	if !ok {
-		return false
-	}
-	if len(rest) == 0 || rest[0] == '/' {
+// covers reports whether path is the gate's, lies below it, or names the same
+// content by one of the endings.
+func (r *rules) covers(g *gate, path []byte) bool {
+	if below(path, g.path, r.endings) {
 		return true
 	}
-	for _, ending := range storedCodings {
-		if more, ok := cutPrefixFold(rest, ending); ok && (len(more) == 0 || more[0] == '/') {
+	for _, stem := range g.stems {
+		if below(path, stem, r.endings) {
 			return true
 		}
 	}
 	return false
+}
+
+// below reports whether path is top, any number of endings behind it, or lies below that.
+func below(path []byte, top string, endings []string) bool {
+	rest, ok := cutPrefixFold(path, top)
+	if !ok {
+		return false
+	}
+	for len(rest) > 0 && rest[0] != '/' {
+		cut := false
+		for _, ending := range endings {
+			if more, ok := cutPrefixFold(rest, ending); ok {
+				rest, cut = more, true
+				break
+			}
+		}
+		if !cut {
+			return false
+		}
+	}
+	return true
+}
+
+// gatesWithin returns the gates that a client must pass to see everything below
+// the folder path: its own, and all below it.
+func (r *rules) gatesWithin(path []byte) []*gate {
+	gates := r.gatesFor(path)
+	folder := string(bytes.TrimRight(path, "/"))
+	for _, g := range r.gates {
+		if rest, ok := cutPrefixFold([]byte(g.path), folder); ok && (len(rest) == 0 || rest[0] == '/') && !slices.Contains(gates, g) {
+			gates = append(slices.Clip(gates), g)
+		}
+	}
+	return gates
 }
 
 // clean reports whether path has one meaning: it starts with a slash, and has no

@@ -98,6 +98,51 @@ func TestLongestRuleDecides(t *testing.T) {
 	}
 }
 
+// With endings, no name of the same content is open.
+func TestEndings(t *testing.T) {
+	f := newFixture(t)
+	options := f.options(t)
+	options.Rules = []tlsauth.Rule{{Path: "/page"}, {Path: "/other.html"}}
+	options.Endings = []string{".html", ".htm"}
+	s := newServer(t, options)
+	for path, want := range map[string]int{
+		"/page": 1, "/page.html": 1, "/page.HTM": 1, "/page.html.gz": 1, "/page.txt": 0, "/pages": 0, "/page.htmlx": 0,
+		"/other.html": 1, "/other": 1, "/other.html.br": 1, "/other.htm": 1, "/others": 0,
+	} {
+		if got := s.Gates([]byte(path)); got != want {
+			t.Errorf("%q: %d gates, want %d", path, got, want)
+		}
+	}
+}
+
+// What shows everything below a folder has to pass every gate in it.
+func TestDecideWithin(t *testing.T) {
+	f := newFixture(t)
+	options := f.options(t)
+	options.Rules = []tlsauth.Rule{{Path: "/a/private"}, {Path: "/a/private/alice", Allow: []string{"cn=alice"}}}
+	s := newServer(t, options)
+	alice := f.clientOf(t, s, f.clientConfig(f.ca.Issue(t, named("alice")).TLS(t)))
+	bob := f.clientOf(t, s, f.clientConfig(f.ca.Issue(t, named("bob")).TLS(t)))
+	for _, row := range []struct {
+		path             string
+		alice, bob, none tlsauth.Verdict
+	}{
+		{"/", tlsauth.Passed, tlsauth.NotListed, tlsauth.NoneSent},
+		{"/a/", tlsauth.Passed, tlsauth.NotListed, tlsauth.NoneSent},
+		{"/A/Private/", tlsauth.Passed, tlsauth.NotListed, tlsauth.NoneSent},
+		{"/a/private/bob/", tlsauth.Passed, tlsauth.Passed, tlsauth.NoneSent},
+		{"/b/", tlsauth.Passed, tlsauth.Passed, tlsauth.Passed},
+		{"/a/pri/", tlsauth.Passed, tlsauth.Passed, tlsauth.Passed},
+		{"//", tlsauth.Passed, tlsauth.NotListed, tlsauth.NoneSent},
+	} {
+		for client, want := range map[*tlsauth.Client]tlsauth.Verdict{alice: row.alice, bob: row.bob, nil: row.none} {
+			if got := s.DecideWithin(client, []byte(row.path)); got != want {
+				t.Errorf("%s: %v, want %v", row.path, got, want)
+			}
+		}
+	}
+}
+
 // Without rules the whole site is gated.
 func TestNoRulesGateEverything(t *testing.T) {
 	f := newFixture(t)

@@ -170,11 +170,19 @@ func verdictOf(err error, now time.Time) Verdict {
 
 // Decide says whether c may have path, the one decoded path of the request. It is
 // Passed when no rule covers the path, too. A nil c is a client without TLS, which
-// has no certificate. now is asked for each request, so that what has expired or
+// has no certificate. It is called for each request, so that what has expired or
 // was revoked since the handshake passes no more.
-func (s *Server) Decide(c *Client, path []byte) Verdict {
+func (s *Server) Decide(c *Client, path []byte) Verdict { return s.decide(c, path, (*rules).gatesFor) }
+
+// DecideWithin is Decide for an answer that shows everything below the folder path,
+// such as an archive: there must be nothing in it that c may not have.
+func (s *Server) DecideWithin(c *Client, path []byte) Verdict {
+	return s.decide(c, path, (*rules).gatesWithin)
+}
+
+func (s *Server) decide(c *Client, path []byte, gatesOf func(*rules, []byte) []*gate) Verdict {
 	g := s.current.Load()
-	gates := g.rules.gatesFor(path)
+	gates := gatesOf(g.rules, path)
 	if len(gates) == 0 {
 		return Passed
 	}
@@ -186,8 +194,7 @@ func (s *Server) Decide(c *Client, path []byte) Verdict {
 		return j.verdict
 	}
 	if j.generation != g { // reloaded in between: the numbers of the gates are others
-		g = j.generation
-		gates = g.rules.gatesFor(path)
+		gates = gatesOf(j.generation.rules, path)
 	}
 	for _, gate := range gates {
 		if !j.listed[gate.index] {

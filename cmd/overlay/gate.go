@@ -22,6 +22,7 @@ type clientGate struct {
 	httpsOnly bool
 	httpPort  int // of the listeners, for redirects
 	httpsPort int
+	archives  bool   // --directory-download
 	hsts      string // Strict-Transport-Security; "" for none
 	log       *slog.Logger
 	next      fasthttp.RequestHandler
@@ -48,7 +49,11 @@ func (g *clientGate) handle(ctx *fasthttp.RequestCtx) {
 	}
 	if g.tls != nil {
 		// One decoding of the path decides here, in static and in fallthrough.
-		if verdict := g.tls.Decide(client, static.Path(ctx)); verdict != tlsauth.Passed {
+		decide := g.tls.Decide
+		if g.archives && bytes.Contains(static.TargetOf(ctx).Query, []byte("download=")) {
+			decide = g.tls.DecideWithin // what the archive of a folder holds
+		}
+		if verdict := decide(client, static.Path(ctx)); verdict != tlsauth.Passed {
 			g.refuse(ctx, client, verdict)
 			return
 		}

@@ -21,7 +21,7 @@ func (s *site) buildTLS() (*clientGate, error) {
 		return g, nil
 	}
 	options := s.cfg.TLS
-	options.Logger = s.log
+	options.Logger, options.Endings = s.log, s.cfg.Files.TryExtensions
 	if s.cfg.HTTP2 {
 		options.NextProtos = []string{"h2", "http/1.1"}
 	}
@@ -33,6 +33,7 @@ func (s *site) buildTLS() (*clientGate, error) {
 		s.log.Warn(warning)
 	}
 	g.tls, g.httpsOnly, g.hsts = s.tls, s.cfg.HTTPSOnly, s.cfg.HSTS
+	g.archives = s.cfg.Files.DirectoryDownload
 	g.httpPort, g.httpsPort = portOf(s.http), portOf(s.https)
 	return g, nil
 }

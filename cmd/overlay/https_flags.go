@@ -252,8 +252,11 @@ func (k *checker) gatePath(option, name string) (string, error) {
 		return "", err
 	}
 	folder, last := path[:strings.LastIndexByte(path, '/')+1], path[strings.LastIndexByte(path, '/')+1:]
-	if last != "" && slices.Contains(k.DirectoryIndex, last) {
+	if last != "" && slices.ContainsFunc(k.DirectoryIndex, func(name string) bool { return strings.EqualFold(name, last) }) {
 		return "", usagef("for the folder: "+option+" "+shellWord(folder), "%s: %q is an index file, which is served at %q as well", option, path, folder)
+	}
+	if k.cfg.Files.SPA != "" && strings.EqualFold(path, k.cfg.Files.SPA) {
+		return "", usagef("leave out one of them", "%s: %q is the page of --spa, which is served at every path", option, path)
 	}
 	return path, nil
 }
