@@ -8,6 +8,7 @@ depends on how much the server holds back), and never a word of the traceback. E
 import os
 import signal
 import sys
+import threading
 
 TEXT = [("Content-Type", "text/plain")]
 
@@ -34,8 +35,43 @@ def raises_in_body(environ, start_response):
     return produce()
 
 
+told = threading.Event()
+
+
+def tell(environ, start_response):
+    """/tell: lets the views that wait for it go on. 200."""
+    told.set()
+    return fine(environ, start_response)
+
+
+def raises_when_told(environ, start_response):
+    """/raise-when-told: after a first part that the client has seen. Cut short."""
+    start_response("200 OK", TEXT)
+
+    def produce():
+        told.clear()
+        yield b"first part\n"
+        told.wait(60)
+        raise ValueError("secret of raise-when-told")
+
+    return produce()
+
+
+def dies_when_told(environ, start_response):
+    """/die-when-told: the process ends after a first part that the client has seen. Cut short."""
+    start_response("200 OK", TEXT)
+
+    def produce():
+        told.clear()
+        yield b"first part\n"
+        told.wait(60)
+        os._exit(3)
+
+    return produce()
+
+
 def raises_late(environ, start_response):
-    """/raise-late: after so much body that no server holds it back. Cut short."""
+    """/raise-late: after 4 MB of body. 500 or cut."""
     start_response("200 OK", TEXT)
 
     def produce():
@@ -62,7 +98,7 @@ def raises_in_close(environ, start_response):
 
 def exc_info_late(environ, start_response):
     """/exc-info-late: start_response with exc_info after bytes were sent raises that
-    exception again (PEP 3333, Error Handling). Cut short."""
+    exception again (PEP 3333, Error Handling). 500 or cut."""
     write = start_response("200 OK", TEXT)
     for _ in range(400):
         write(b"x" * 10000)
@@ -80,7 +116,7 @@ def too_short(environ, start_response):
 
 
 def too_short_late(environ, start_response):
-    """/too-short-late: the last byte of 4000000 is missing. Cut short."""
+    """/too-short-late: the last byte of 4000000 is missing. 500 or cut."""
     start_response("200 OK", TEXT + [("Content-Length", "4000000")])
     return iter([b"x" * 1999999, b"x" * 2000000])
 
@@ -148,7 +184,7 @@ def killed(environ, start_response):
 
 
 def dies_in_body(environ, start_response):
-    """/die-in-body: the process ends within a body. Cut short."""
+    """/die-in-body: the process ends within a body. 502 or cut."""
     start_response("200 OK", TEXT)
 
     def produce():
@@ -162,6 +198,9 @@ VIEWS = {
     "/raise": raises,
     "/raise-started": raises_started,
     "/raise-in-body": raises_in_body,
+    "/tell": tell,
+    "/raise-when-told": raises_when_told,
+    "/die-when-told": dies_when_told,
     "/raise-late": raises_late,
     "/raise-in-close": raises_in_close,
     "/exc-info-late": exc_info_late,

@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -167,11 +169,11 @@ func TestFaultyApplication(t *testing.T) {
 			{"/raise", []string{"500"}, "ValueError: secret of raise\n"},
 			{"/raise-started", []string{"500"}, "ValueError: secret of raise-started"},
 			{"/raise-in-body", []string{"500", "cut"}, "ValueError: secret of raise-in-body"},
-			{"/raise-late", []string{"cut"}, "ValueError: secret of raise-late"},
+			{"/raise-late", []string{"500", "cut"}, "ValueError: secret of raise-late"},
 			{"/raise-in-close", []string{"200"}, "ValueError: secret of raise-in-close"},
-			{"/exc-info-late", []string{"cut"}, "ValueError: secret of exc-info-late"},
+			{"/exc-info-late", []string{"500", "cut"}, "ValueError: secret of exc-info-late"},
 			{"/too-short", []string{"500", "cut"}, "Content-Length says 100"},
-			{"/too-short-late", []string{"cut"}, "Content-Length says 4000000"},
+			{"/too-short-late", []string{"500", "cut"}, "Content-Length says 4000000"},
 			{"/too-long", []string{"200"}, "Content-Length says 10:"},
 			{"/never-starts", []string{"500"}, "start_response"},
 			{"/starts-twice", []string{"500"}, "start_response called a second time"},
@@ -183,7 +185,7 @@ func TestFaultyApplication(t *testing.T) {
 			{"/exit", []string{"500"}, "SystemExit"},
 			{"/die", []string{"502"}, "GET /die"},
 			{"/kill", []string{"502"}, "GET /kill"},
-			{"/die-in-body", []string{"cut"}, "GET /die-in-body"},
+			{"/die-in-body", []string{"502", "cut"}, "GET /die-in-body"},
 		} {
 			t.Run(row.target, func(t *testing.T) {
 				client := load.Client{Addr: s.Addr}
@@ -204,6 +206,38 @@ func TestFaultyApplication(t *testing.T) {
 				}
 				awaitLog(t, s, row.log)
 				// The process, or the next one, goes on.
+				awaitStatus(t, s, "/fine", 200)
+			})
+		}
+	})
+}
+
+// TestCutResponse lets a response begin, and end badly only when its first part
+// has arrived: then nothing but a visible cut is honest.
+func TestCutResponse(t *testing.T) {
+	eachInterpreter(t, func(t *testing.T, python interpreter) {
+		s := overlay.Start(t, program.Config{Args: []string{"--python", python.file, app("faulty.py")}})
+		for _, target := range []string{"raise-when-told", "die-when-told"} {
+			t.Run(target, func(t *testing.T) {
+				resp, err := http.Get(s.URL.String() + target)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer resp.Body.Close()
+				first := make([]byte, len("first part\n"))
+				if _, err := io.ReadFull(resp.Body, first); err != nil || resp.StatusCode != 200 {
+					t.Fatalf("got status %d, %q, %v; want the first part", resp.StatusCode, first, err)
+				}
+				teller := load.Client{Addr: s.Addr}
+				defer teller.Close()
+				teller.Get("/tell")
+				rest, err := io.ReadAll(resp.Body)
+				if err == nil {
+					t.Errorf("the response ends as if it were complete: %q, then %q", first, rest)
+				}
+				if len(rest) > 0 {
+					t.Errorf("the client gets %q after the first part", rest)
+				}
 				awaitStatus(t, s, "/fine", 200)
 			})
 		}

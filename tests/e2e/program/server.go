@@ -82,10 +82,10 @@ func (p *Program) Start(t testing.TB, config Config) *Server {
 // Log returns what the program wrote so far to stdout and stderr together.
 func (s *Server) Log() string { return s.output.String() }
 
-// Signal sends sig to the server process.
+// Signal sends sig to the server process, if it still runs.
 func (s *Server) Signal(sig os.Signal) {
 	s.t.Helper()
-	if err := s.cmd.Process.Signal(sig); err != nil {
+	if err := s.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		s.t.Fatalf("send %v: %v", sig, err)
 	}
 }
