@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/valyala/fasthttp"
 )
@@ -152,6 +153,7 @@ func (h *Handler) serve(ctx *fasthttp.RequestCtx, m *mount, path []byte, b *body
 		File:       b.file,
 		BodySize:   b.size,
 		HasBody:    b.exists,
+		Queued:     time.Now(),
 	}
 	for {
 		s, err := m.group.acquire(ctx.Conn())

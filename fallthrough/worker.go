@@ -3,6 +3,7 @@ package fallthru
 import (
 	"context"
 	"os"
+	"time"
 
 	"github.com/valyala/fasthttp"
 )
@@ -43,4 +44,7 @@ type Request struct {
 	File       *os.File
 	BodySize   int64
 	HasBody    bool // the request has a body, empty or not
+
+	// Queued is when the request, with its body, began to wait for a free thread.
+	Queued time.Time
 }

@@ -15,6 +15,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/signal"
 	"runtime"
@@ -159,12 +160,15 @@ func newScratch() *scratch { return &scratch{out: make([]byte, outSize)} }
 // describe fills in s.request from s.frame.
 func (s *scratch) describe(file *os.File) error {
 	h := readHeader(s.frame)
+	times := s.frame[frameHeaderSize:]
 	s.request = C.struct_pyb_request{
-		number: C.uint32_t(h.request),
-		names:  C.size_t(h.names),
-		values: C.size_t(h.head),
-		body:   C.size_t(h.length - h.names - h.head),
-		file:   -1,
+		received: C.double(math.Float64frombits(binary.LittleEndian.Uint64(times))),
+		queued:   C.double(math.Float64frombits(binary.LittleEndian.Uint64(times[8:]))),
+		number:   C.uint32_t(h.request),
+		names:    C.size_t(h.names),
+		values:   C.size_t(h.head),
+		body:     C.size_t(h.length - requestTimes - h.names - h.head),
+		file:     -1,
 	}
 	if h.flags&flagHead != 0 {
 		s.request.is_head = 1
@@ -182,7 +186,7 @@ func (s *scratch) describe(file *os.File) error {
 // run calls the application. complete says that the whole response is in head
 // and body; else it has gone to Embedded.take already.
 func (s *scratch) run() (head, body []byte, complete bool, err error) {
-	outcome := C.pyb_run(&s.request, (*C.char)(unsafe.Pointer(&s.frame[frameHeaderSize])),
+	outcome := C.pyb_run(&s.request, (*C.char)(unsafe.Pointer(&s.frame[frameHeaderSize+requestTimes])),
 		(*C.char)(unsafe.Pointer(&s.out[0])), C.size_t(len(s.out)), &s.reply)
 	switch outcome {
 	case C.PYB_COMPLETE:

@@ -2,10 +2,13 @@ package pybridge
 
 import (
 	"bytes"
+	"encoding/binary"
+	"math"
 	"net"
 	"net/netip"
 	"os"
 	"strconv"
+	"time"
 
 	"github.com/valyala/fasthttp"
 )
@@ -31,6 +34,21 @@ type Request struct {
 	// none within. They win over all others. Nil means that there are none; names
 	// of more than 16 KiB in all are left out.
 	VariableNames, VariableValues []byte
+	// Queued is when the request, with its body, began to wait for a free
+	// thread: overlay.queue_start in the environ. The zero value becomes 0.0.
+	Queued time.Time
+}
+
+// requestTimes is how many bytes of a request's payload are its times.
+const requestTimes = 16
+
+// appendTime appends t as seconds since the epoch, the zero value as 0.
+func appendTime(dst []byte, t time.Time) []byte {
+	seconds := 0.0
+	if !t.IsZero() {
+		seconds = float64(t.UnixMicro()) / 1e6
+	}
+	return binary.LittleEndian.AppendUint64(dst, math.Float64bits(seconds))
 }
 
 // maxVariableNames keeps the names of a frame, with those of the fields, within
@@ -55,6 +73,7 @@ func appendRequest(dst []byte, id uint32, ctx *fasthttp.RequestCtx, r *Request, 
 		flags |= flagHead
 	}
 	dst = appendFrameHeader(dst, frameHeader{request: id, kind: frameRequest, flags: flags})
+	dst = appendTime(appendTime(dst, ctx.Time()), r.Queued)
 	names := len(dst)
 	fields.collect(ctx.Request.Header.RawHeaders(), ctx.Request.Header.Host())
 	dst = fields.appendNames(dst)

@@ -39,6 +39,7 @@ func decodeEnviron(t testing.TB, frame []byte) (h frameHeader, environ map[strin
 	if err != nil || size != len(frame) {
 		t.Fatalf("readFrame = size %d of %d, %v", size, len(frame), err)
 	}
+	payload = payload[requestTimes:]
 	keys := slices.Clone(fixedKeys)
 	fields, variables, own := strings.Cut(string(payload[:h.names]), "=")
 	if fields != "" {

@@ -80,6 +80,7 @@ enum { Py_file_input = 257 };
 	/* numbers, strings, bytes */ \
 	X(PyObject *, PyLong_FromLongLong, (long long)) \
 	X(long, PyLong_AsLong, (PyObject *)) \
+	X(PyObject *, PyFloat_FromDouble, (double)) \
 	X(PyObject *, PyBool_FromLong, (long)) \
 	X(PyObject *, PyUnicode_DecodeLatin1, (const char *, ptrdiff_t, const char *)) \
 	X(PyObject *, PyUnicode_FromString, (const char *)) \

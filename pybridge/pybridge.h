@@ -60,8 +60,9 @@ char *pyb_stop(void);
 struct pyb_request {
 	uint32_t number; /* of the exchange */
 	uint32_t is_head;
+	double received, queued; /* when: seconds since the epoch */
 	size_t names;  /* frame is names, values and body, as frame.go has it, */
-	size_t values; /* without the header */
+	size_t values; /* without the header and the times */
 	size_t body;
 	int file; /* descriptor with the body instead, or -1; owned by pyb_run */
 };

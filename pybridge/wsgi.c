@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 #include <stdlib.h>
 
 #include "internal.h"
@@ -20,6 +21,15 @@ static const char *const fixed_names[] = {
 enum { FIXED = sizeof fixed_names / sizeof fixed_names[0] };
 static PyObject *fixed_keys[FIXED];
 static PyObject *input_key;
+
+/* The keys of the times of a request, in the order of add_times; each under two
+ * names, ours and that of mod_wsgi. */
+static const char *const time_names[] = {
+	"overlay.request_start",     "mod_wsgi.request_start",     "overlay.queue_start", "mod_wsgi.queue_start",
+	"overlay.application_start", "mod_wsgi.application_start",
+};
+enum { TIMES = sizeof time_names / sizeof time_names[0] / 2 };
+static PyObject *time_keys[2 * TIMES];
 
 /* A call is the start_response of one request, an object of Python. Behind the
  * fields of every object, whose size differs between builds, is this: */
@@ -131,6 +141,25 @@ static struct pyb_shape *shape_of(struct pyb_thread *thread, const char *names, 
 	return shape_fill(shape, names, length) < 0 ? NULL : shape;
 }
 
+/* add_times puts the times of a request into its environ; -1 with an exception. */
+static int add_times(PyObject *environ, const struct pyb_request *request)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	const double times[TIMES] = {request->received, request->queued, (double)now.tv_sec + (double)now.tv_nsec / 1e9};
+	for (size_t i = 0; i < TIMES; i++) {
+		PyObject *value = py.PyFloat_FromDouble(times[i]);
+		int result = value == NULL ? -1 : 0;
+		if (result == 0 && (py.PyDict_SetItem(environ, time_keys[2 * i], value) < 0 ||
+				    py.PyDict_SetItem(environ, time_keys[2 * i + 1], value) < 0))
+			result = -1;
+		py.Py_DecRef(value);
+		if (result < 0)
+			return -1;
+	}
+	return 0;
+}
+
 /* make_environ returns a new dict, or NULL with an exception. */
 static PyObject *make_environ(struct pyb_thread *thread, const struct pyb_request *request, const char *frame)
 {
@@ -152,6 +181,10 @@ static PyObject *make_environ(struct pyb_thread *thread, const struct pyb_reques
 			return NULL;
 		}
 		value = stop + 1;
+	}
+	if (add_times(environ, request) < 0) {
+		py.Py_DecRef(environ);
+		return NULL;
 	}
 	return environ;
 }
@@ -354,6 +387,10 @@ int pyb_wsgi_init(void)
 		return -1;
 	for (size_t i = 0; i < FIXED; i++) {
 		if ((fixed_keys[i] = py.PyUnicode_InternFromString(fixed_names[i])) == NULL)
+			return -1;
+	}
+	for (size_t i = 0; i < 2 * TIMES; i++) {
+		if ((time_keys[i] = py.PyUnicode_InternFromString(time_names[i])) == NULL)
 			return -1;
 	}
 	return 0;

@@ -168,6 +168,7 @@ func (w pythonWorker) Serve(ctx *fasthttp.RequestCtx, r *fallthru.Request, free 
 		File:       r.File,
 		BodySize:   r.BodySize,
 		HasBody:    r.HasBody,
+		Queued:     r.Queued,
 	}
 	request.VariableNames, request.VariableValues = tlsVariables(ctx)
 	err := w.pythonHost.Serve(ctx, request, free)

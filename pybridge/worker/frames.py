@@ -10,6 +10,9 @@ A frame is a header of 16 bytes, little endian, and its payload:
     head     uint32   in a request: how much after that is values of the environ;
                       in a response: how much of the payload is status and fields
 
+The payload of a request begins with two doubles, seconds since the epoch: when
+the server process had read its head, and when it began to wait for a thread.
+
 Names here are the names there. A frame with FLAG_DESCRIPTOR comes with one
 file descriptor (SCM_RIGHTS) attached to its first byte.
 """
@@ -19,6 +22,8 @@ from struct import Struct
 HEADER = Struct("<IIBBHI")
 HEADER_SIZE = HEADER.size
 WORD = Struct("<I")
+REQUEST_HEADER = Struct("<IIBBHIdd")  # of a request, with its two times
+REQUEST_HEADER_SIZE = REQUEST_HEADER.size
 
 # Data socket, server process to worker.
 REQUEST = 1  # names, values, body

@@ -27,7 +27,7 @@ from array import array
 from collections import deque
 from io import BytesIO
 from threading import Lock, Thread, get_ident, get_native_id
-from time import perf_counter
+from time import perf_counter, time
 
 from _overlay.frames import (
     CANCEL,
@@ -36,6 +36,8 @@ from _overlay.frames import (
     HEADER,
     HEADER_SIZE,
     REQUEST,
+    REQUEST_HEADER,
+    REQUEST_HEADER_SIZE,
     WINDOW,
     WORD,
     ProtocolError,
@@ -140,6 +142,8 @@ class Pool:
         self.flushes = 0  # how often out has been sent
         self.scheduling = None  # of the thread that has the turn
         self.watching = False
+        self.clock = time() - perf_counter()  # makes seconds since the epoch of perf_counter
+        self.arrived = 0.0  # when the frames in pending were read, since the epoch
         self.wake_reader, self.wake_writer = os.pipe()
         os.set_blocking(self.wake_writer, False)
         self.closed = False
@@ -186,6 +190,7 @@ class Pool:
                         self.turn.release()
                         return False
                 before = held = perf_counter()
+                self.arrived = before + self.clock
             frame = pending.popleft()
             self.started += 1
             if self.eager:
@@ -194,7 +199,7 @@ class Pool:
             right.append(None)
             if not self.watching:
                 self.wake()
-            last = self.run(frame)
+            last = self.run(frame, self.arrived, before)
             try:
                 right.pop()
             except IndexError:  # the watch has given the turn to another thread
@@ -218,11 +223,16 @@ class Pool:
         self.eager -= 1
         if not self.watching:
             self.wake()
+        arrived, started = self.arrived, perf_counter()
         self.turn.release()
-        self.send(self.run(frame))
+        self.send(self.run(frame, arrived, started))
 
-    def run(self, frame):
-        number, flags, names, values, body = frame
+    def run(self, frame, arrived, started):
+        """Runs a request that was read at arrived, and is begun at started by perf_counter.
+
+        Returns its last frame.
+        """
+        number, flags, names, values, body, received, queued = frame
         if flags & FLAG_DESCRIPTOR:
             stream = os.fdopen(self.descriptors.popleft(), "rb")
         else:
@@ -231,7 +241,8 @@ class Pool:
         exchange.thread = get_ident()
         self.exchanges[number] = exchange
         try:
-            last = exchange.run(self.application, self.requests.environ(names, values, stream))
+            environ = self.requests.environ(names, values, stream, received, queued, arrived, started + self.clock)
+            last = exchange.run(self.application, environ)
         except RequestTimeout:
             last = exchange.fail()
         # Whoever takes the exchange out decides: this thread, and the request
@@ -283,19 +294,24 @@ class Pool:
         if self.rest:
             data = self.rest + data
         start, end = 0, len(data)
-        unpack = HEADER.unpack_from
+        unpack = REQUEST_HEADER.unpack_from
         while end - start >= HEADER_SIZE:
-            length, number, kind, flags, names, head = unpack(data, start)
+            if end - start >= REQUEST_HEADER_SIZE:
+                # The times mean nothing in a frame of another kind.
+                length, number, kind, flags, names, head, received, queued = unpack(data, start)
+            else:
+                length, number, kind, flags, names, head = HEADER.unpack_from(data, start)
             start += HEADER_SIZE
             following = start + length
             if following > end:
                 start -= HEADER_SIZE
                 break
             if kind == REQUEST:
+                start += REQUEST_HEADER_SIZE - HEADER_SIZE
                 values = start + names
                 body = values + head
                 self.pending.append(
-                    (number, flags, data[start:values], data[values:body], data[body:following])
+                    (number, flags, data[start:values], data[values:body], data[body:following], received, queued)
                 )
             else:
                 self.steer(kind, number, data[start:following])
@@ -364,7 +380,10 @@ class Pool:
             if self.turn.acquire(blocking=False):
                 try:
                     # A request that has been read is for another thread, which waits for the turn.
-                    more = True if self.pending else self.read()
+                    more = True
+                    if not self.pending:
+                        more = self.read()
+                        self.arrived = time()
                 finally:
                     self.turn.release()
                 if not more:
@@ -433,6 +452,7 @@ class Pool:
                 sleep = self.started == seen and not self.right and not self.out
                 events = poll.poll(None if sleep else TICK)
                 self.watching = True
+                self.clock = time() - perf_counter()  # somebody may have set the clock
                 idle = 0
             else:
                 events = poll.poll(TICK)

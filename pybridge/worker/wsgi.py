@@ -40,6 +40,7 @@ _ORDINARY = 1
 _CONTENT_LENGTH = 2
 _MAX_NAMES = 2048
 _names = {}  # field name as the application wrote it, to one of the two above
+_statuses = {}  # status as the application wrote it, to whether no body follows it
 
 
 class ClientGone(Exception):
@@ -100,12 +101,10 @@ class Exchange:
                 finally:
                     exc_info = None  # no cycle through the traceback
         exc_info = None
-        if not isinstance(status, str):
-            raise TypeError("status must be str, got %s" % type(status).__name__)
-        if _status(status) is None:
-            raise ValueError("status must look like '200 OK', got %r" % status)
-        if status[0] == "1":
-            raise ValueError("status 1xx is the server's affair, got %r" % status)
+        try:
+            bodiless = _statuses[status]
+        except (KeyError, TypeError):
+            bodiless = _check_status(status)
         if type(headers) is not list:
             raise TypeError("headers must be a list, got %s" % type(headers).__name__)
         declared = -1
@@ -140,7 +139,7 @@ class Exchange:
             raise ValueError("status and headers have %d bytes, at most %d are sent" % (len(head), MAX_HEAD))
         self.head = head
         self.declared = declared
-        if status.startswith(("204", "304")):
+        if bodiless:
             self.declared = 0 if declared < 0 else declared
             self.is_head = True  # whatever the application sends, no body follows
         return self.write
@@ -337,6 +336,20 @@ class Exchange:
         self.pool.put(HEADER.pack(len(data), self.number, NOTE, 0, 0, 0) + data, True)
 
 
+def _check_status(status):
+    """Checks a status that has not been seen before; reports whether no body follows it."""
+    if not isinstance(status, str):
+        raise TypeError("status must be str, got %s" % type(status).__name__)
+    if _status(status) is None:
+        raise ValueError("status must look like '200 OK', got %r" % status)
+    if status[0] == "1":
+        raise ValueError("status 1xx is the server's affair, got %r" % status)
+    bodiless = status.startswith(("204", "304"))
+    if len(_statuses) < _MAX_NAMES and type(status) is str:
+        _statuses[status] = bodiless
+    return bodiless
+
+
 def _check_name(name):
     """Checks a field name that has not been seen before; returns its kind."""
     if type(name) is not str:
@@ -387,6 +400,17 @@ class Requests:
         "wsgi.url_scheme",
         "REQUEST_SCHEME",
     )
+    # When the request reached which part of overlay: floats, seconds since the epoch.
+    TIMES = (
+        "overlay.request_start",
+        "overlay.queue_start",
+        "overlay.daemon_start",
+        "overlay.application_start",
+        "mod_wsgi.request_start",
+        "mod_wsgi.queue_start",
+        "mod_wsgi.daemon_start",
+        "mod_wsgi.application_start",
+    )
     MAX_SHAPES = 512
 
     def __init__(self, base, errors):
@@ -396,21 +420,28 @@ class Requests:
         self.base["wsgi.file_wrapper"] = FileWrapper
         self.base["wsgi.input_terminated"] = True
         self.base["wsgi.run_once"] = False
+        self.base.update(dict.fromkeys(self.TIMES, 0.0))
         self.shapes = {}
 
-    def environ(self, names, values, body):
+    def environ(self, names, values, body, request_start=0.0, queue_start=0.0, daemon_start=0.0, application_start=0.0):
         """Returns the environ of a REQUEST frame with the input stream body.
 
         The field names of a request come as one string: browsers and
-        libraries send few different ones, so their keys are made once.
+        libraries send few different ones, so their keys are made once, and so
+        is a dict that has them: its copy never grows, which costs more than
+        the keys below.
         """
         try:
-            keys = self.shapes[names]
+            keys, template = self.shapes[names]
         except KeyError:
-            keys = self.shape(names)
-        environ = self.base.copy()
-        environ.update(zip(keys, str(values, "latin-1").split("\0")))
+            keys, template = self.shape(names)
+        environ = template.copy()
+        environ.update(zip(keys, values.decode("latin-1").split("\0")))
         environ["wsgi.input"] = body
+        environ["overlay.request_start"] = environ["mod_wsgi.request_start"] = request_start
+        environ["overlay.queue_start"] = environ["mod_wsgi.queue_start"] = queue_start
+        environ["overlay.daemon_start"] = environ["mod_wsgi.daemon_start"] = daemon_start
+        environ["overlay.application_start"] = environ["mod_wsgi.application_start"] = application_start
         return environ
 
     def shape(self, names):
@@ -427,6 +458,7 @@ class Requests:
             keys.extend(map(sys.intern, variables.split("\0")))
         if len(self.shapes) >= self.MAX_SHAPES:
             self.shapes.clear()
-        keys = tuple(keys)
-        self.shapes[names] = keys
-        return keys
+        template = self.base.copy()
+        template.update(dict.fromkeys(keys), **{"wsgi.input": None})
+        shape = self.shapes[names] = tuple(keys), template.copy()  # the copy has no room to spare
+        return shape
