@@ -94,6 +94,10 @@ type connection struct {
 
 	// linger asks Close to let the client read the last response first.
 	linger atomic.Bool
+
+	// waiting is true while Read waits for the first byte of a request; stopping asks
+	// that Read to take what has arrived, and to end the connection if that is nothing.
+	waiting, stopping atomic.Bool
 }
 
 // connectionListener wraps what it accepts into connections.
@@ -164,9 +168,24 @@ func (c *connection) Read(p []byte) (int, error) {
 		return c.Conn.Read(p)
 	}
 	deadline := c.readDeadline()
+	waits := c.phase == phaseIdle || c.phase == phaseNew
+	if waits {
+		c.waiting.Store(true)
+		defer c.waiting.Store(false)
+	}
 	for {
+		if waits && c.stopping.Load() {
+			n, err := readNow(c.Conn, p)
+			if err == errWouldBlock {
+				err = io.EOF
+			}
+			return n, err
+		}
 		if c.armed == 0 && deadline > 0 || c.armed > deadline {
 			c.armRead(deadline)
+			if waits && c.stopping.Load() {
+				continue // armRead may have undone the deadline that Close set
+			}
 		}
 		n, err := c.Conn.Read(p)
 		if n > 0 && c.phase == phaseNew {
@@ -273,7 +292,15 @@ const (
 // will be sent, and drops what the client sends until that one closes as well: a
 // close with bytes unread resets the connection, and the reset may reach the client
 // before it has read the response (RFC 9112 section 9.6).
+//
+// fasthttp closes idle connections from another goroutine when the server stops. A
+// request may have arrived by then, may even have been read: so that none is lost,
+// the Read that waits for it decides, and the server closes what it ends.
 func (c *connection) Close() error {
+	if c.waiting.Load() {
+		c.stopping.Store(true)
+		return c.Conn.SetReadDeadline(time.Unix(1, 0))
+	}
 	if c.linger.CompareAndSwap(true, false) {
 		if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
 			c.dropInput()

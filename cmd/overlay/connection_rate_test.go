@@ -63,7 +63,6 @@ func TestSlowSenderDeadlines(t *testing.T) {
 		}
 		now += time.Second
 	}
-	start = now
 	connectionState(c, fasthttp.StateIdle)
 	connectionState(c, fasthttp.StateActive)
 	_ = c.SetReadDeadline(time.Time{})

@@ -41,3 +41,11 @@ func (c *tlsConnection) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	return n, c.inner.readError(err)
 }
+
+// Close leaves a connection that waits for a request to its Read, as connection does.
+func (c *tlsConnection) Close() error {
+	if c.inner.waiting.Load() {
+		return c.inner.Close()
+	}
+	return c.Conn.Close()
+}
