@@ -79,7 +79,7 @@ func (g *group) extend(m *member) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	m.extended, m.extendedCPU = time.Now(), m.lastCPU
-	if g.opts.MaximumRequests > 0 {
+	if g.opts.MaximumRequests > 0 && !m.leaving { // it may have ended meanwhile
 		m.served = 0
 		g.serveQueue(m)
 	}

@@ -88,6 +88,54 @@ func TestLimitWithoutSuccessor(t *testing.T) {
 	})
 }
 
+// TestEndWithoutSuccessor: a worker process that ends while its successor does
+// not start is given no request any more, and the place is filled again.
+func TestEndWithoutSuccessor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fail := make(chan struct{})
+		starts := &starts{t: t}
+		starts.make = func(n int) (Worker, error) {
+			if n == 2 {
+				<-fail
+				return nil, errors.New("no memory")
+			}
+			var w *fakeWorker
+			w = newFakeWorker(n, func(*fasthttp.RequestCtx, *Request) error {
+				select {
+				case <-w.done:
+					return ErrNotHandedOver
+				default:
+					return nil
+				}
+			})
+			return w, nil
+		}
+		h := newTestHandler(t, Options{Mounts: []Mount{{Path: "/", Group: GroupOptions{Start: starts.start, MaximumRequests: 5}}}})
+		synctest.Wait()
+		for range 4 { // then it asks for its successor
+			h.Handle(get(t, "/"))
+		}
+		synctest.Wait()
+		first := starts.worker(1)
+		first.die()
+		ctx := get(t, "/")
+		answered := make(chan struct{})
+		go func() {
+			defer close(answered)
+			h.Handle(ctx)
+		}()
+		synctest.Wait() // it waits in the queue
+		close(fail)
+		<-answered
+		if status := ctx.Response.StatusCode(); status != 200 {
+			t.Errorf("status %d, want 200", status)
+		}
+		if n := first.freed.Load(); n > 5 {
+			t.Errorf("%d requests for the worker process that ended, want at most 5", n)
+		}
+	})
+}
+
 // TestUsageLimits: age, CPU time and memory each have a worker process replaced
 // at the limit and not before it.
 func TestUsageLimits(t *testing.T) {
