@@ -2,14 +2,25 @@
 //
 // # Hosts
 //
-// A host is what runs the application. There is one so far: a worker process,
-// the user's own interpreter running the worker program (worker/*.py), which
+// A host is what runs the application. The usual one is a worker process, the
+// user's own interpreter running the worker program (worker/*.py), which
 // is carried inside this package and sent to it over a socket. Nothing is
 // compiled against a Python, and no file of overlay has to lie anywhere.
 //
 //	Start        starts a worker process and waits until the application is loaded
 //	Worker.Serve hands one request over; the response may still be streaming when it returns
 //	Worker.Stop  lets the exit handlers run; Kill does not
+//
+// The other is an interpreter inside the server process, one at most, in a build
+// with cgo. StartEmbedded loads its libpython; Embedded has the methods of Worker,
+// and keeps requests in flight with the same code. In C is the quick way alone: a
+// request whose start_response is in order and whose response is a list
+// of bytes. Everything else goes on in worker/wsgi.py, so that the
+// rules and the words in the log are the same. A frame is a function call then.
+//
+// Python has a thread for each thread of Go that has run it, for as long as that
+// lives. There are a few more of them than requests at once, and so a few more
+// values of a threading.local, such as database connections.
 //
 // # Sockets
 //

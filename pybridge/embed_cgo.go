@@ -155,8 +155,6 @@ type scratch struct {
 // outSize is room for a head, and for a body that fits into one piece.
 const outSize = wholeBody + 8<<10
 
-func newScratch() *scratch { return &scratch{out: make([]byte, outSize)} }
-
 // describe fills in s.request from s.frame.
 func (s *scratch) describe(file *os.File) error {
 	h := readHeader(s.frame)

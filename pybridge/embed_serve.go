@@ -24,9 +24,15 @@ type Embedded struct {
 	interpreter *interpreter
 	leaving     chan string // nothing can take its place, so nothing is ever sent
 
-	mu        sync.Mutex // guards what follows
-	scratches []*scratch
-	rooms     []chan struct{} // by index of an exchange: the client has taken some of its body
+	mu      sync.Mutex      // guards what follows
+	runners []*runner       // those without a request; the last one was busy last
+	rooms   []chan struct{} // by index of an exchange: the client has taken some of its body
+}
+
+// runner is a goroutine that runs requests, one after the other.
+type runner struct {
+	scratch
+	work chan *exchange // its request
 }
 
 // interpreter is the one CPython of this process. It lives as long as the
@@ -184,61 +190,73 @@ func (e *Embedded) Usage() (cpu time.Duration, memory int64, err error) { return
 
 // Serve hands a request to the application; see Worker.Serve.
 //
-// The application runs on a goroutine of its own, which does nothing else: on
-// the thread that this one has just now. So a response can be sent while it is
-// being made, and no thread has to be woken for one that is there at once.
+// The application runs on another goroutine, so that a response can be sent
+// while it is being made. That goroutine has nothing to do with a thread: it runs
+// on the one that this one has just now, and no thread has to be woken.
 func (e *Embedded) Serve(ctx *fasthttp.RequestCtx, r *Request, free func()) error {
-	x, s, err := e.prepare(ctx, r, free)
+	x, err := e.send(ctx, r, free)
 	if err != nil {
 		free()
 		return err
 	}
-	go e.run(x, s)
 	<-x.ready
 	return x.respond(ctx)
 }
 
-// prepare registers the request and describes it to the C core.
-func (e *Embedded) prepare(ctx *fasthttp.RequestCtx, r *Request, free func()) (*exchange, *scratch, error) {
+// send registers the request and hands it to a runner.
+func (e *Embedded) send(ctx *fasthttp.RequestCtx, r *Request, free func()) (*exchange, error) {
 	w := e.core
 	w.mu.Lock()
 	if w.closed {
 		w.mu.Unlock()
-		return nil, nil, ErrNotSent
+		return nil, ErrNotSent
 	}
 	x := w.acquire(free)
 	x.describe(ctx)
 	w.watchDeadline(x)
 	w.mu.Unlock()
-	s := e.scratch(x)
-	s.frame = appendRequest(s.frame[:0], x.id, ctx, r, &x.fields)
-	if err := s.describe(r.File); err != nil {
+	run := e.runner()
+	run.frame = appendRequest(run.frame[:0], x.id, ctx, r, &x.fields)
+	if err := run.describe(r.File); err != nil {
 		w.forget(x)
 		w.recycle(x)
-		return nil, nil, err
+		e.release(run)
+		return nil, err
 	}
-	return x, s, nil
+	run.work <- x
+	return x, nil
 }
 
-// scratch returns memory for a call, and sees to the room of its exchange.
-func (e *Embedded) scratch(x *exchange) *scratch {
+// runner returns a goroutine to run a request. There are as many as requests
+// were ever in flight at once.
+func (e *Embedded) runner() *runner {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for len(e.rooms) <= x.index() {
-		e.rooms = append(e.rooms, make(chan struct{}, 1))
+	if n := len(e.runners); n > 0 {
+		r := e.runners[n-1]
+		e.runners = e.runners[:n-1]
+		return r
 	}
-	n := len(e.scratches)
-	if n == 0 {
-		return newScratch()
-	}
-	s := e.scratches[n-1]
-	e.scratches = e.scratches[:n-1]
-	return s
+	r := &runner{work: make(chan *exchange, 1)}
+	r.out = make([]byte, outSize)
+	go func() {
+		for x := range r.work {
+			e.run(x, r)
+		}
+	}()
+	return r
+}
+
+func (e *Embedded) release(r *runner) {
+	r.shrink()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.runners = append(e.runners, r)
 }
 
 // run runs the application for x, and tells the handler how it ended.
-func (e *Embedded) run(x *exchange, s *scratch) {
-	head, body, complete, err := s.run()
+func (e *Embedded) run(x *exchange, r *runner) {
+	head, body, complete, err := r.run()
 	x.mu.Lock()
 	switch {
 	case err != nil:
@@ -251,10 +269,7 @@ func (e *Embedded) run(x *exchange, s *scratch) {
 	}
 	x.mu.Unlock()
 	e.core.forget(x)
-	e.mu.Lock()
-	s.shrink()
-	e.scratches = append(e.scratches, s)
-	e.mu.Unlock()
+	e.release(r)
 	// The thread first: a client that has its answer finds it free.
 	x.free()
 	x.signal()
@@ -324,10 +339,15 @@ func (e *Embedded) waitRoom(header []byte) {
 	}
 }
 
+// room returns the channel on which the request id waits for its client.
 func (e *Embedded) room(id uint32) chan struct{} {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.rooms[id&exchangeIndex]
+	index := int(id & exchangeIndex)
+	for len(e.rooms) <= index {
+		e.rooms = append(e.rooms, make(chan struct{}, 1))
+	}
+	return e.rooms[index]
 }
 
 // steer does what a worker process does with a frame about a request in flight.

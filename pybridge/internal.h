@@ -47,6 +47,11 @@ extern struct pyb_program pyb_program;
 struct pyb_thread *pyb_enter(void);
 void pyb_leave(struct pyb_thread *thread);
 
+/* The same for a request that begins: it takes turns with the others. pyb_leave_in_turn
+ * is called in any case, with what pyb_enter_in_turn has set. */
+struct pyb_thread *pyb_enter_in_turn(int *queued);
+void pyb_leave_in_turn(struct pyb_thread *thread, int queued);
+
 /* pyb_begin and pyb_end mark what a thread runs, for pyb_interrupt. pyb_end takes
  * back an exception that is still to be raised. Both need the GIL. */
 void pyb_begin(struct pyb_thread *thread, uint32_t number);

@@ -504,9 +504,12 @@ int pyb_run(const struct pyb_request *request, const char *frame, char *out, siz
 	int outcome = PYB_FAILED;
 	reply->error = NULL;
 	PyObject *environ = NULL, *input = NULL, *object = NULL, *result = NULL;
-	struct pyb_thread *thread = pyb_enter();
-	if (thread == NULL)
+	int queued = 0;
+	struct pyb_thread *thread = pyb_enter_in_turn(&queued);
+	if (thread == NULL) {
+		pyb_leave_in_turn(NULL, queued);
 		return PYB_FAILED;
+	}
 	input = pyb_input(request, frame + request->names + request->values);
 	environ = make_environ(thread, request, frame);
 	object = make_call(request, out, capacity);
@@ -531,6 +534,6 @@ out:
 	py.Py_DecRef(object);
 	py.Py_DecRef(environ);
 	py.Py_DecRef(input);
-	pyb_leave(thread);
+	pyb_leave_in_turn(thread, queued);
 	return outcome;
 }

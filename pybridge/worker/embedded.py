@@ -16,6 +16,7 @@ from _overlay.streams import end_lines, partial  # noqa: F401: for the C core
 from _overlay.threads import stack_of
 from _overlay.wsgi import ClientGone, Exchange, RequestTimeout, Requests, describe
 
+gil = getattr(sys, "_is_gil_enabled", lambda: True)()  # whether threads take turns
 app = None  # the application, once it is loaded
 base = None  # what each environ has
 _settings = None
