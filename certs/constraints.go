@@ -51,6 +51,13 @@ func permitted(names []string) (domains []string, networks []*net.IPNet, err err
 	return domains, networks, nil
 }
 
+// Local reports whether every authority may sign address.
+func Local(address netip.Addr) bool {
+	return slices.ContainsFunc(localNetworks, func(prefix string) bool {
+		return netip.MustParsePrefix(prefix).Contains(address.Unmap())
+	})
+}
+
 func networkOf(p netip.Prefix) *net.IPNet {
 	return &net.IPNet{IP: p.Masked().Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 }

@@ -44,6 +44,12 @@ func banner(w io.Writer, cfg *config, info bannerInfo) {
 		row(name, "%s", url)
 		name = ""
 	}
+	if cfg.SelfMade {
+		row("certificate", "made by overlay: browsers warn until they know %s", cfg.SelfMadeAnchor)
+	}
+	if cfg.TLS.AnchorFile != "" {
+		row("clients", "%s", cfg.asks())
+	}
 	if cfg.DocumentRoot != "" {
 		row("files", "%s", cfg.DocumentRoot)
 	}
@@ -81,6 +87,12 @@ func bannerRecord(w io.Writer, cfg *config, info bannerInfo) {
 	log := slog.New(newLogHandler(w, cfg.LogFormat, slog.LevelInfo))
 	attrs := []any{
 		"version", overlayVersion(), "urls", info.urls(),
+	}
+	if cfg.SelfMade {
+		attrs = append(attrs, "self_made_anchor", cfg.SelfMadeAnchor)
+	}
+	if cfg.TLS.AnchorFile != "" {
+		attrs = append(attrs, "clients", cfg.asks())
 	}
 	if cfg.DocumentRoot != "" {
 		attrs = append(attrs, "document_root", cfg.DocumentRoot)
@@ -177,7 +189,7 @@ func (info *bannerInfo) warning(cfg *config) string {
 			public = true
 		}
 	}
-	if !public {
+	if !public || cfg.gatesEverything() {
 		return ""
 	}
 	what := "read these files and use the application"

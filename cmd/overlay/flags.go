@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"reflect"
 	"time"
 
@@ -16,6 +17,8 @@ type commandLine struct {
 	Version bool `help:"Show the versions of overlay, Go and the Python that would run, and exit."`
 
 	StartServer serveCommand `cmd:"" default:"withargs" help:"Serve files and an application (the default command)."`
+	Share       shareCommand `cmd:"" help:"Share a folder with devices that get a certificate: overlay share DIR --with NAME."`
+	Cert        certCommand  `cmd:"" help:"Make and revoke certificates: overlay cert init, server, client, list, revoke."`
 }
 
 // serveCommand holds the options of serving as they were typed. Defaults are in
@@ -121,6 +124,10 @@ func parse(args []string) (*commandLine, *kong.Context, error) {
 	cli := &commandLine{}
 	parser := newParser(cli)
 	ctx, err := parser.Parse(args)
+	if incomplete := (*kong.ParseError)(nil); errors.As(err, &incomplete) && given(incomplete.Context)["help"] > 0 {
+		cli.Help = true // overlay cert --help: what is missing is what is asked for
+		return cli, incomplete.Context, nil
+	}
 	if err != nil {
 		return nil, nil, explainParseError(err, args, parser.Model)
 	}

@@ -51,21 +51,17 @@ func TestHelpIsComplete(t *testing.T) {
 	}
 }
 
-// The commands to come are parsed, run and listed without touching serving.
-func TestFurtherCommand(t *testing.T) {
-	var cli struct {
-		commandLine
-		Cert struct {
-			Name string `arg:""`
-		} `cmd:"" help:"Make certificates."`
-	}
-	parser := newParser(&cli)
+// Commands are told from the entry point of serving, and listed.
+func TestCommands(t *testing.T) {
 	for _, test := range []struct{ args, want string }{
-		{"cert laptop", "cert <name>"},
+		{"cert client laptop", "cert client <name>"},
+		{"cert init", "cert init"},
+		{"share . --with laptop", "share <dir>"},
+		{"cert --help", "cert"},
 		{"hello.wsgi --port 1", "start-server <entry-point>"},
 		{"--port 1", "start-server"},
 	} {
-		kctx, err := parser.Parse(strings.Fields(test.args))
+		_, kctx, err := parse(strings.Fields(test.args))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,8 +69,12 @@ func TestFurtherCommand(t *testing.T) {
 			t.Errorf("overlay %s: got command %q, want %q", test.args, got, test.want)
 		}
 	}
-	text := string(serveHelp(parser.Model, 80))
-	if !strings.Contains(text, "Commands (overlay COMMAND --help tells more):\n  cert                          Make certificates.\n") {
+	_, kctx, err := parse(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(serveHelp(kctx.Model, 80))
+	if !strings.Contains(text, "Commands (overlay COMMAND --help tells more):\n  share                         Share a folder") {
 		t.Errorf("the command is not listed:\n%s", text)
 	}
 }

@@ -2,9 +2,15 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -14,11 +20,23 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
+// noCertificate is a tlsauth.Options.GetCertificate for checks that show none.
+func noCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return nil, errors.New("no certificate")
+}
+
 // buildTLS reads certificates, trust anchors and rules, and makes the gate.
 func (s *site) buildTLS() (*clientGate, error) {
 	g := &clientGate{names: newHostNames(s.cfg.Names), log: s.log}
 	if !s.cfg.HTTPS {
 		return g, nil
+	}
+	if s.cfg.SelfMade {
+		certificate, err := s.selfMade(s.addresses())
+		if err != nil {
+			return nil, err
+		}
+		s.cfg.TLS.Certificates = []tlsauth.Certificate{certificate}
 	}
 	options := s.cfg.TLS
 	options.Logger, options.Endings = s.log, s.cfg.Files.TryExtensions
@@ -56,12 +74,55 @@ func (s *site) watchTLS() (stop func()) {
 	}
 }
 
-// privateKeys returns the files that must never be served, wherever they are.
-func (c *config) privateKeys() (names []string) {
+// hideKeys keeps private keys out of what is served, wherever they are: those of
+// the site, and every folder of an authority (package certs) that this program knows.
+func (c *config) hideKeys(options *static.Options) error {
+	folders := []string{"certs", dataDir()}
 	for _, certificate := range c.TLS.Certificates {
-		names = append(names, certificate.KeyFile)
+		options.Private = append(options.Private, certificate.KeyFile)
+		folders = append(folders, filepath.Dir(certificate.KeyFile))
 	}
-	return names
+	if c.TLS.AnchorFile != "" {
+		folders = append(folders, filepath.Dir(c.TLS.AnchorFile))
+	}
+	trees := []string{options.Root}
+	for _, alias := range options.Aliases {
+		trees = append(trees, alias.Target)
+	}
+	for _, folder := range folders {
+		if _, err := os.Stat(filepath.Join(folder, "ca.key")); folder == "" || err != nil {
+			continue
+		}
+		for _, tree := range trees {
+			switch name, inside := within(tree, folder); {
+			case tree == "" || !inside:
+			case name == ".":
+				return withHint(fmt.Errorf("%s holds the keys of an authority", tree), "serve another folder")
+			default:
+				// As a path from the top of the tree; the pattern is the name itself.
+				options.Hide = append(options.Hide, "/"+escapePattern(filepath.ToSlash(name)))
+			}
+		}
+	}
+	return nil
+}
+
+// within returns the name of folder relative to tree, and whether it lies there.
+func within(tree, folder string) (name string, inside bool) {
+	tree, err := realPath(tree)
+	if err != nil {
+		return "", false
+	}
+	if folder, err = realPath(folder); err != nil {
+		return "", false
+	}
+	name, err = filepath.Rel(tree, folder)
+	return name, err == nil && filepath.IsLocal(name)
+}
+
+// escapePattern makes a pattern of path.Match that fits name alone.
+func escapePattern(name string) string {
+	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(name)
 }
 
 // portOf returns the port of a listener, 0 for none.
@@ -77,3 +138,25 @@ func portOf(l net.Listener) int {
 
 // targetError is hygiene.checkTarget.
 func targetError(ctx *fasthttp.RequestCtx) error { return static.TargetOf(ctx).Err }
+
+// gatesEverything reports whether nothing is served without a client certificate.
+func (c *config) gatesEverything() bool {
+	if c.TLS.AnchorFile == "" {
+		return false
+	}
+	return len(c.TLS.Rules) == 0 || slices.ContainsFunc(c.TLS.Rules, func(r tlsauth.Rule) bool { return r.Path == "/" })
+}
+
+// asks says for the banner which paths need a client certificate.
+func (c *config) asks() string {
+	var paths []string
+	for _, rule := range c.TLS.Rules {
+		if !slices.Contains(paths, rule.Path) {
+			paths = append(paths, rule.Path)
+		}
+	}
+	if c.gatesEverything() {
+		return "need a certificate by " + c.TLS.AnchorFile
+	}
+	return fmt.Sprintf("need a certificate by %s below %s", c.TLS.AnchorFile, strings.Join(paths, ", "))
+}

@@ -11,15 +11,16 @@ import (
 
 // httpsFlags are the options of TLS as they were typed; see serveCommand.
 type httpsFlags struct {
-	SSLCertificateFile  repeatedList `group:"Listener and TLS" name:"ssl-certificate-file" placeholder:"FILE" help:"Certificate chain, PEM. Repeatable: a client gets the one for the name that it asks for."`
+	SSLCertificateFile  repeatedList `group:"Listener and TLS" name:"ssl-certificate-file" placeholder:"FILE" help:"Certificate chain, PEM. Repeatable: a client gets the one for the name that it asks for. Default: one that overlay makes itself."`
 	SSLCertificateKey   repeatedList `group:"Listener and TLS" name:"ssl-certificate-key-file" placeholder:"FILE" help:"Private key of the certificate, PEM. As often as --ssl-certificate-file, in the same order."`
 	SSLCertificate      repeatedList `group:"Listener and TLS" name:"ssl-certificate" placeholder:"PREFIX" help:"Short for PREFIX.crt and PREFIX.key. Repeatable."`
 	SSLCertificateChain string       `group:"Listener and TLS" name:"ssl-certificate-chain-file" placeholder:"FILE" help:"Intermediate certificates that --ssl-certificate-file lacks, PEM."`
 	SSLProtocol         commaList    `group:"Listener and TLS" name:"ssl-protocol" placeholder:"NAME" help:"Versions of TLS: TLSv1.2, TLSv1.3, or both with a comma between them. Default: both."`
 	SSLCiphers          commaList    `group:"Listener and TLS" name:"ssl-ciphers" placeholder:"NAME" help:"Cipher suites of TLS 1.2 by the names of OpenSSL, with commas. Default: all with forward secrecy and authenticated encryption."`
+	DisableHTTP         bool         `group:"Listener and TLS" name:"disable-http" help:"Listen for HTTPS alone."`
 	DisableHTTP2        bool         `group:"Listener and TLS" name:"disable-http2" help:"Speak HTTP/1.1 alone over TLS."`
 	HTTPSOnly           bool         `group:"Listener and TLS" name:"https-only" help:"Answer plain HTTP with a redirect (308) to HTTPS."`
-	HSTSPolicy          string       `group:"Listener and TLS" name:"hsts-policy" placeholder:"VALUE" help:"Send Strict-Transport-Security over HTTPS, max-age=31536000 for example. Needs --https-only."`
+	HSTSPolicy          string       `group:"Listener and TLS" name:"hsts-policy" placeholder:"VALUE" help:"Send Strict-Transport-Security over HTTPS, max-age=31536000 for example. Needs --https-only or --disable-http."`
 	ServerName          string       `group:"Listener and TLS" placeholder:"NAME" help:"Name of the site; requests for other hosts are answered 421."`
 	ServerAlias         repeatedList `group:"Listener and TLS" placeholder:"NAME" help:"Further name of the site; *.example.org for all below example.org. Repeatable."`
 
@@ -36,7 +37,13 @@ type httpsFlags struct {
 // httpsConfig is what the options of TLS ask for.
 type httpsConfig struct {
 	// TLS has no Logger yet.
-	TLS       tlsauth.Options
+	TLS tlsauth.Options
+	// SelfMade says that no certificate is given: overlay makes one, whose trust
+	// anchor is then SelfMadeAnchor.
+	SelfMade       bool
+	SelfMadeAnchor string
+	// Share is what `overlay share` has to say, else nil.
+	Share     *share
 	HTTP2     bool
 	HTTPSOnly bool
 	HSTS      string   // "" for none
@@ -60,9 +67,7 @@ func (k *checker) certificate() error {
 		if k.SSLCertificateChain != "" {
 			return usagef("add --ssl-certificate-file FILE", "--ssl-certificate-chain-file needs its certificate")
 		}
-		if k.cfg.HTTPS {
-			return usagef("add --ssl-certificate-file FILE --ssl-certificate-key-file FILE", "--https-port needs a certificate")
-		}
+		k.cfg.SelfMade = k.cfg.HTTPS
 	case !k.cfg.HTTPS:
 		return usagef("add --https-port 8443", "a certificate is given, but no --https-port")
 	case len(keys) == 0:
@@ -104,13 +109,21 @@ func (k *checker) certificate() error {
 func (k *checker) httpsEffect() error {
 	if !k.cfg.HTTPS {
 		for _, option := range []string{
-			"ssl-protocol", "ssl-ciphers", "disable-http2", "https-only", "hsts-policy", "ssl-ca-certificate-file",
+			"ssl-protocol", "ssl-ciphers", "disable-http", "disable-http2", "https-only", "hsts-policy", "ssl-ca-certificate-file",
 			"ssl-verify-client", "ssl-verify", "ssl-allow", "ssl-crl-file", "ssl-user-name", "ssl-environment", "allow-plain-http",
 		} {
 			if k.given[option] > 0 {
 				return usagef("add --https-port 8443", "--%s has no effect without --https-port", option)
 			}
 		}
+	}
+	if k.DisableHTTP {
+		for _, option := range []string{"port", "https-only", "allow-plain-http"} {
+			if k.given[option] > 0 {
+				return usagef("leave out one of them", "--%s has no effect with --disable-http", option)
+			}
+		}
+		k.cfg.NoHTTP = true
 	}
 	if k.SSLCACertificateFile == "" {
 		for _, option := range []string{"ssl-verify-client", "ssl-verify", "ssl-allow", "ssl-crl-file", "ssl-user-name", "allow-plain-http"} {
@@ -167,7 +180,7 @@ func (k *checker) names() error {
 	}
 	k.cfg.HTTPSOnly = k.HTTPSOnly
 	if k.HSTSPolicy != "" {
-		if !k.HTTPSOnly {
+		if !k.HTTPSOnly && !k.DisableHTTP {
 			return usagef("add --https-only", "--hsts-policy has no effect without --https-only")
 		}
 		if !hstsPolicy.MatchString(k.HSTSPolicy) {
@@ -271,7 +284,7 @@ func (k *checker) plainHTTP() error {
 		return usagef("keep one of them", "--https-only and --allow-plain-http exclude each other")
 	}
 	if !k.AllowPlainHTTP {
-		return usagef("add --https-only, or --allow-plain-http to serve there what needs no certificate",
+		return usagef("add --https-only or --disable-http, or --allow-plain-http to serve there what needs no certificate",
 			"clients are asked for certificates, but plain HTTP cannot carry any")
 	}
 	for _, rule := range k.cfg.TLS.Rules {
@@ -289,6 +302,9 @@ func (k *checker) plainHTTP() error {
 // anything is started.
 func (k *checker) tryTLS() error {
 	options := k.cfg.TLS
+	if k.cfg.SelfMade {
+		options.GetCertificate = noCertificate // it is made when everything else is right
+	}
 	_, err := tlsauth.New(options)
 	if err == nil {
 		return nil

@@ -26,6 +26,7 @@ type scriptRequest struct {
 	fields               []string
 	body                 *string
 	tls                  bool
+	certificate          *tls.Certificate // of the client
 }
 
 // scriptResponse is what came back, or why nothing did.
@@ -48,6 +49,10 @@ func parseGet(ts *testscript.TestScript, args []string) scriptRequest {
 			r.method = value
 		case "-H":
 			r.fields = append(r.fields, value)
+		case "-cert":
+			certificate, err := tls.X509KeyPair([]byte(ts.ReadFile(value+".crt")), []byte(ts.ReadFile(value+".key")))
+			ts.Check(err)
+			r.certificate = &certificate
 		case "-until":
 			r.until = value
 		case "-later":
@@ -65,7 +70,7 @@ func parseGet(ts *testscript.TestScript, args []string) scriptRequest {
 		args = args[2:]
 	}
 	if len(args) != 1 || strings.HasPrefix(args[0], "-") {
-		ts.Fatalf("usage: get [-X METHOD] [-H FIELD]... [-d BODY] [-o FILE] [-tls] [-later NAME] [-until STATUS] PATH")
+		ts.Fatalf("usage: get [-X METHOD] [-H FIELD]... [-d BODY] [-o FILE] [-tls] [-cert NAME] [-later NAME] [-until STATUS] PATH")
 	}
 	r.path = args[0]
 	return r
@@ -149,7 +154,11 @@ func (r *scriptRequest) exchange(httpURL, httpsURL string) (*http.Response, []by
 		return nil, nil, err
 	}
 	if r.tls {
-		conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true}) // the certificate is a test's
+		config := &tls.Config{InsecureSkipVerify: true} // the certificate is a test's
+		if r.certificate != nil {
+			config.Certificates = []tls.Certificate{*r.certificate}
+		}
+		conn = tls.Client(conn, config)
 	}
 	var head strings.Builder
 	fmt.Fprintf(&head, "%s %s HTTP/1.1\r\n", r.method, r.path)

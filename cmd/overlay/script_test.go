@@ -43,11 +43,12 @@ func TestMain(m *testing.M) {
 //	                            write nothing but an error and a hint, a line each
 //	serve [-name NAME] ARG...   start overlay --port 0 ARG... in the background;
 //	                            $URL (and $HTTPS_URL) is where it serves, $PORT the port
-//	get [-X METHOD] [-H 'NAME: VALUE']... [-d BODY|-d @FILE] [-o FILE] [-tls]
+//	get [-X METHOD] [-H 'NAME: VALUE']... [-d BODY|-d @FILE] [-o FILE] [-tls] [-cert NAME]
 //	    [-later NAME] [-until STATUS] PATH
 //	                            send a request as written; stdout is the status, the
 //	                            fields sorted, an empty line and the body. $ETAG and
-//	                            $LAST_MODIFIED are those of the response. With -later
+//	                            $LAST_MODIFIED are those of the response. -cert shows
+//	                            the client certificate NAME.crt, NAME.key. With -later
 //	                            the script goes on at once; with ! before get, the
 //	                            response must be missing or cut short; with -until, it
 //	                            is sent again until the status is the one wanted

@@ -68,6 +68,7 @@ func serve(ctx context.Context, cfg *config, stdout, stderr io.Writer) error {
 	}
 	if ctx.Err() == nil {
 		banner(stderr, cfg, info)
+		cfg.Share.say(stderr, info)
 	}
 	select {
 	case err := <-failed:
@@ -134,17 +135,19 @@ func (s *site) build(stdout io.Writer) (err error) {
 		}
 		s.accessLog.onError = func(err error) { s.log.Error("access log not written", "error", err) }
 	}
+	gate, err := s.buildTLS()
+	if err != nil {
+		return err
+	}
 	options := s.cfg.staticOptions()
 	options.Logger = s.log
-	options.Private = append(options.Private, s.cfg.privateKeys()...)
+	if err := s.cfg.hideKeys(&options); err != nil {
+		return err
+	}
 	if s.app != nil {
 		options.Next = s.app.Handle
 	}
 	if s.files, err = static.New(options); err != nil {
-		return err
-	}
-	gate, err := s.buildTLS()
-	if err != nil {
 		return err
 	}
 	s.server = &fasthttp.Server{

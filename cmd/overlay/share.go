@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"overlay/certs"
+
+	"github.com/alecthomas/kong"
+	"rsc.io/qr"
+)
+
+// shareCommand is `overlay share`: certificates for some devices, and a server
+// that only they can use.
+type shareCommand struct {
+	Folder string       `arg:"" name:"dir" help:"Folder to share."`
+	With   repeatedList `placeholder:"NAME" required:"" help:"Name of a device or person; it gets a certificate. Repeatable."`
+	Days   int          `placeholder:"N" default:"7" help:"Days that new certificates of devices are valid."`
+	Dir    string       `placeholder:"DIR" help:"Folder of the authority. Default: as for overlay cert."`
+	Host   string       `placeholder:"ADDRESS" default:"0.0.0.0" help:"Address to listen on."`
+	Port   int          `name:"https-port" placeholder:"N" default:"8443" help:"Port for HTTPS; 0 lets the system choose one."`
+}
+
+// share is what is said once the server runs.
+type share struct {
+	anchor  string
+	clients []*certs.Issued
+}
+
+// Run makes what is not there yet, and serves.
+func (c *shareCommand) Run(_ *kong.Context, p *program) error {
+	life, err := certLife(c.Days)
+	if err != nil {
+		return err
+	}
+	dir := certDir(c.Dir, "")
+	if err := apart(c.Folder, dir); err != nil {
+		return err
+	}
+	a, _, err := certs.Init(dir, certs.Options{})
+	if err != nil {
+		return certError(err)
+	}
+	info := bannerInfo{Network: networkAddrs()}
+	if ip, err := netip.ParseAddr(c.Host); err == nil && !ip.IsUnspecified() && !ip.IsLoopback() {
+		info.Network = append(info.Network, ip)
+	}
+	server, _, err := a.Server(hostNamesOf(info), certs.ServerLife, false)
+	if err != nil {
+		return certError(err)
+	}
+	said := &share{anchor: a.AnchorFile()}
+	args := []string{
+		"--document-root", c.Folder, "--directory-listing", "--directory-download", "--disable-http",
+		"--host", c.Host, "--https-port", strconv.Itoa(c.Port),
+		"--ssl-certificate-file", server.CertificateFile, "--ssl-certificate-key-file", server.KeyFile,
+		"--ssl-ca-certificate-file", a.AnchorFile(), "--ssl-crl-file", a.RevocationFile(),
+	}
+	for _, name := range c.With {
+		issued, _, err := a.Client(name, life, false)
+		if err != nil {
+			return certError(err)
+		}
+		said.clients = append(said.clients, issued)
+		args = append(args, "--ssl-allow", "/", "sha256="+issued.SHA256)
+	}
+	cli, kctx, err := parse(args)
+	if err != nil {
+		return err
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		return fmt.Errorf("find the working directory: %w", err)
+	}
+	cfg, err := newConfig(&cli.StartServer, given(kctx), here)
+	if err != nil {
+		return err
+	}
+	cfg.Share = said
+	return p.serve(context.Background(), cfg, p.stdout, p.stderr)
+}
+
+// apart makes sure that keys are not among the files that are shared.
+func apart(folder, keys string) error {
+	if _, err := os.Stat(folder); err != nil {
+		return usagef(shellHint(folder), "folder to share: %v", pathError(err))
+	}
+	if _, inside := within(folder, keys); inside {
+		return withHint(fmt.Errorf("the authority's keys in %s are within the folder to share, %s", keys, folder), "keep them elsewhere: --dir OTHER")
+	}
+	return nil
+}
+
+// realPath makes name absolute and follows its links, as far as it exists.
+func realPath(name string) (string, error) {
+	name, err := filepath.Abs(name)
+	if err != nil {
+		return "", err
+	}
+	real, err := filepath.EvalSymlinks(name)
+	if os.IsNotExist(err) && filepath.Dir(name) != name {
+		parent, err := realPath(filepath.Dir(name))
+		return filepath.Join(parent, filepath.Base(name)), err
+	}
+	return real, err
+}
+
+// say tells how to get in: what each device imports, and the address as text and,
+// on a terminal, as a QR code.
+func (s *share) say(w io.Writer, info bannerInfo) {
+	if s == nil {
+		return
+	}
+	address := s.address(info)
+	var out strings.Builder
+	fmt.Fprintf(&out, "\nOpen %s on a device that has one of these:\n", address)
+	for _, c := range s.clients {
+		fmt.Fprintf(&out, "  %-12s %s\n               password %s, valid until %s\n", c.Name, c.PKCS12File, c.Password, date(c.Expires))
+	}
+	fmt.Fprintf(&out, `Bring the file to the device and open it there:
+  Android      Settings, Security, Install a certificate, VPN & app user certificate
+  iOS, iPadOS  open it in Files, then Settings, Profile Downloaded
+  macOS        double-click: Keychain Access
+  Windows      double-click: for the current user, in the store it suggests
+  Firefox      Settings, Certificates, Your Certificates, Import
+  Chromium     chrome://certificate-manager, Your certificates, Import
+The browser warns of the site's own certificate until the device trusts %s.
+Take it back: overlay cert --dir %s revoke %s
+`, s.anchor, shellWord(filepath.Dir(s.anchor)), s.clients[0].Name)
+	_, _ = w.Write(appendEscapedLines(nil, out.String())) // the server serves without it
+	if isTerminal(w) {
+		_, _ = w.Write(qrCode(address))
+	}
+}
+
+// address returns where others find the site: an address of this machine in the
+// network rather than one that only this machine has.
+func (s *share) address(info bannerInfo) string {
+	urls := info.urls()
+	for _, url := range urls {
+		host := strings.TrimSuffix(strings.TrimPrefix(url, "https://"), "/")
+		if h, _, err := net.SplitHostPort(host); err == nil {
+			if ip, err := netip.ParseAddr(h); err == nil && ip.Is4() && !ip.IsLoopback() {
+				return url
+			}
+		}
+	}
+	return urls[0]
+}
+
+// isTerminal reports whether a person reads w.
+func isTerminal(w io.Writer) bool {
+	if locked, ok := w.(*lockedWriter); ok {
+		w = locked.w
+	}
+	file, ok := w.(*os.File)
+	return ok && windowWidth(file) > 0
+}
+
+// appendEscapedLines escapes control characters, but for line feeds.
+func appendEscapedLines(dst []byte, text string) []byte {
+	for line := range strings.Lines(text) {
+		dst = append(appendEscaped(dst, strings.TrimSuffix(line, "\n")), '\n')
+	}
+	return dst
+}
+
+// qrCode draws text for a terminal: two rows of modules in each line, black on
+// white whatever the colours of the terminal, with the quiet zone of four modules
+// that readers want. It returns nil when text is too long.
+func qrCode(text string) []byte {
+	code, err := qr.Encode(text, qr.L)
+	if err != nil {
+		return nil
+	}
+	const quiet = 4
+	var out []byte
+	for y := -quiet; y < code.Size+quiet; y += 2 {
+		out = append(out, "\x1b[30;107m"...)
+		for x := -quiet; x < code.Size+quiet; x++ {
+			// Black reports false outside of the code.
+			switch top, bottom := code.Black(x, y), code.Black(x, y+1); {
+			case top && bottom:
+				out = append(out, "█"...)
+			case top:
+				out = append(out, "▀"...)
+			case bottom:
+				out = append(out, "▄"...)
+			default:
+				out = append(out, ' ')
+			}
+		}
+		out = append(out, "\x1b[0m\n"...)
+	}
+	return out
+}
