@@ -46,19 +46,37 @@ var epoch = time.Now()
 // checkDeadlines fails the requests whose time is over, interrupts their
 // threads, and looks again when the next deadline comes.
 func (w *Worker) checkDeadlines() {
+	gone, late := w.lookAtAll()
+	for _, x := range gone {
+		x.abandon()
+		x.release()
+	}
+	for _, x := range late {
+		w.overdue(x)
+		x.release()
+	}
+}
+
+// lookAtAll returns the requests whose client is gone, and those whose time is
+// over, and arms the timer for the next look. What it returns is held, so that
+// none of them becomes another request before it is acted on; the caller
+// releases it.
+func (w *Worker) lookAtAll() (gone, late []*exchange) {
 	now := time.Since(epoch)
 	next := time.Duration(0)
-	var late, gone []*exchange
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	for _, x := range w.table {
 		if x == nil {
 			continue
 		}
 		if w.isGone(x) {
+			x.refs.Add(1)
 			gone = append(gone, x)
 		}
 		end := w.deadlineOf(x, now)
 		if end <= now {
+			x.refs.Add(1)
 			late = append(late, x)
 			end = now + w.opts.InterruptTimeout
 		}
@@ -73,13 +91,7 @@ func (w *Worker) checkDeadlines() {
 	if w.deadlines.armed {
 		w.deadlines.timer.Reset(max(next-now, time.Millisecond))
 	}
-	w.mu.Unlock()
-	for _, x := range gone {
-		x.abandon()
-	}
-	for _, x := range late {
-		w.overdue(x)
-	}
+	return gone, late
 }
 
 // deadlineOf returns when x has to be looked at. A request whose

@@ -23,7 +23,8 @@ const keepBuffer = 128 << 10
 
 // exchange is one request in flight, seen from the server process. Two hold
 // it: the reader of the worker's frames until flagEnd, and the handler until
-// the response has been sent. The second to let go recycles it.
+// the response has been sent; the look at deadlines does for a moment. The last
+// to let go recycles it.
 type exchange struct {
 	worker  *Worker
 	id      uint32
@@ -109,7 +110,7 @@ func (x *exchange) end() {
 	x.release()
 }
 
-// release gives up one of the two holds on x.
+// release gives up one of the holds on x.
 func (x *exchange) release() {
 	if x.refs.Add(-1) == 0 {
 		closeFile(x.file)
