@@ -175,7 +175,10 @@ func (s *inside) serve(t *testing.T) {
 	server := &fasthttp.Server{CloseOnShutdown: true, Logger: log.New(io.Discard, "", 0), Handler: func(ctx *fasthttp.RequestCtx) {
 		slots <- struct{}{}
 		body := ctx.PostBody()
-		r := &Request{Path: ctx.Path(), Body: body, HasBody: len(body) > 0}
+		r := &Request{
+			Path: ctx.Path(), Body: body, HasBody: len(body) > 0,
+			VariableNames: []byte("SSL_TEST\x00HTTP_X_GUARDED"), VariableValues: []byte("CN=t\u00e9st\x00ours"),
+		}
 		if len(body) > 1000 {
 			file, err := os.CreateTemp("", "body")
 			if err != nil {
@@ -266,6 +269,7 @@ func testEnviron(t *testing.T, s *inside) {
 	var got map[string]string
 	s.json(t, "/plain?a=%20b", &got)
 	for key, want := range map[string]string{
+		"SSL_TEST": "CN=t\u00c3\u00a9st", "HTTP_X_GUARDED": "ours",
 		"REQUEST_METHOD": "GET", "SCRIPT_NAME": "", "PATH_INFO": "/plain", "QUERY_STRING": "a=%20b",
 		"SERVER_PROTOCOL": "HTTP/1.1", "wsgi.url_scheme": "http", "HTTP_HOST": s.address, "HTTP_USER_AGENT": "Go-http-client/1.1",
 	} {

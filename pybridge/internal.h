@@ -11,8 +11,9 @@ enum { PYB_SHAPES = 64 };
 struct pyb_shape {
 	char *names; /* owned; NULL in an empty place */
 	size_t length;
+	PyObject *keys; /* new reference to a tuple of count strings */
 	size_t count;
-	PyObject **keys; /* owned array of new references */
+	PyObject *template; /* new reference to a dict that has them, and what each environ has */
 };
 
 /* An operating system thread that has run Python here. Its thread state lives
@@ -30,7 +31,7 @@ struct pyb_thread {
 /* What the program in embedded.py gives the C core: new references, kept for ever. */
 struct pyb_program {
 	PyObject *application;
-	PyObject *base;       /* dict: what each environ has */
+	PyObject *shape;      /* field names to keys and template of an environ */
 	PyObject *bytes_io;   /* io.BytesIO */
 	PyObject *open_input; /* descriptor to input stream */
 	PyObject *make;       /* Exchange of a request that leaves the quick way */

@@ -332,8 +332,8 @@ char *pyb_load(void)
 		text = pyb_text(problem);
 	} else {
 		pyb_program.application = py.PyObject_GetAttrString(module, "app");
-		pyb_program.base = py.PyObject_GetAttrString(module, "base");
-		if (pyb_program.application == NULL || pyb_program.base == NULL)
+		pyb_program.shape = py.PyObject_GetAttrString(module, "shape");
+		if (pyb_program.application == NULL || pyb_program.shape == NULL)
 			text = pyb_error_text("load the application");
 	}
 	py.Py_DecRef(problem);

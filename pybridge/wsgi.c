@@ -12,14 +12,6 @@
 
 #include "internal.h"
 
-/* The keys that every request has, in the order of appendRequest in environ.go;
- * the last one here is set for every request as well. */
-static const char *const fixed_names[] = {
-	"REQUEST_METHOD", "SCRIPT_NAME", "PATH_INFO",   "QUERY_STRING", "REQUEST_URI",    "SERVER_PROTOCOL",
-	"SERVER_NAME",    "SERVER_PORT", "REMOTE_ADDR", "REMOTE_PORT",  "wsgi.url_scheme", "REQUEST_SCHEME",
-};
-enum { FIXED = sizeof fixed_names / sizeof fixed_names[0] };
-static PyObject *fixed_keys[FIXED];
 static PyObject *input_key;
 
 /* The keys of the times of a request, in the order of add_times; each under two
@@ -68,9 +60,8 @@ static size_t hash_of(const char *bytes, size_t length)
 
 static void shape_clear(struct pyb_shape *shape)
 {
-	for (size_t i = 0; i < shape->count; i++)
-		py.Py_DecRef(shape->keys[i]);
-	free(shape->keys);
+	py.Py_DecRef(shape->keys);
+	py.Py_DecRef(shape->template);
 	free(shape->names);
 	memset(shape, 0, sizeof *shape);
 }
@@ -81,54 +72,25 @@ void pyb_shapes_clear(struct pyb_thread *thread)
 		shape_clear(&thread->shapes[i]);
 }
 
-/* field_key returns the environ key of a field name, interned. */
-static PyObject *field_key(const char *name, size_t length)
-{
-	char buffer[256], *key = buffer;
-	if (length + sizeof "HTTP_" > sizeof buffer && (key = malloc(length + sizeof "HTTP_")) == NULL)
-		return NULL;
-	memcpy(key, "HTTP_", 5);
-	for (size_t i = 0; i < length; i++) {
-		char c = name[i];
-		key[5 + i] = c == '-' ? '_' : c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
-	}
-	key[5 + length] = '\0';
-	int plain = strcmp(key + 5, "CONTENT_TYPE") == 0 || strcmp(key + 5, "CONTENT_LENGTH") == 0;
-	PyObject *result = py.PyUnicode_InternFromString(plain ? key + 5 : key);
-	if (key != buffer)
-		free(key);
-	return result;
-}
-
-/* shape_fill makes the keys of names, NUL between them; -1 when it cannot. */
+/* shape_fill asks Requests.shape (worker/wsgi.py) what names stand for; -1 with an
+ * exception. */
 static int shape_fill(struct pyb_shape *shape, const char *names, size_t length)
 {
-	size_t count = length == 0 ? 0 : 1;
-	for (size_t i = 0; i < length; i++)
-		count += names[i] == '\0';
 	shape_clear(shape);
-	shape->names = malloc(length + 1);
-	shape->keys = calloc(count + 1, sizeof *shape->keys);
-	if (shape->names == NULL || shape->keys == NULL)
-		goto failed;
-	memcpy(shape->names, names, length);
-	shape->names[length] = '\0';
-	shape->length = length;
-	int verbatim = 0; /* from the first "=" on, which no field name holds */
-	for (const char *name = shape->names; shape->count < count; name += strlen(name) + 1) {
-		if (!verbatim && *name == '=') {
-			verbatim = 1;
-			name++;
-		}
-		PyObject *key = verbatim ? py.PyUnicode_InternFromString(name) : field_key(name, strlen(name));
-		if (key == NULL)
-			goto failed;
-		shape->keys[shape->count++] = key;
+	PyObject *argument = py.PyBytes_FromStringAndSize(names, (ptrdiff_t)length);
+	PyObject *pair = argument == NULL ? NULL : py.PyObject_CallFunctionObjArgs(pyb_program.shape, argument, NULL);
+	PyObject *keys = pair == NULL ? NULL : py.PyTuple_GetItem(pair, 0);
+	PyObject *template = keys == NULL ? NULL : py.PyTuple_GetItem(pair, 1);
+	if (template != NULL && (shape->names = malloc(length + 1)) != NULL) {
+		memcpy(shape->names, names, length);
+		shape->length = length;
+		py.Py_IncRef(shape->keys = keys);
+		py.Py_IncRef(shape->template = template);
+		shape->count = (size_t)py.PyTuple_Size(keys);
 	}
-	return 0;
-failed:
-	shape_clear(shape);
-	return -1;
+	py.Py_DecRef(pair);
+	py.Py_DecRef(argument);
+	return shape->names == NULL ? -1 : 0;
 }
 
 /* shape_of returns the keys of names. Browsers and libraries send few different
@@ -165,15 +127,16 @@ static PyObject *make_environ(struct pyb_thread *thread, const struct pyb_reques
 {
 	const char *value = frame + request->names, *end = value + request->values;
 	struct pyb_shape *shape = shape_of(thread, frame, request->names);
-	PyObject *environ = shape == NULL ? NULL : py.PyDict_Copy(pyb_program.base);
+	/* The template has every key, so its copy does not grow. */
+	PyObject *environ = shape == NULL ? NULL : py.PyDict_Copy(shape->template);
 	if (environ == NULL)
 		return NULL;
-	for (size_t i = 0; i < FIXED + shape->count; i++) {
+	for (size_t i = 0; i < shape->count; i++) {
 		const char *stop = value > end ? NULL : memchr(value, '\0', (size_t)(end - value));
 		if (stop == NULL)
 			stop = end;
 		PyObject *text = value > end ? NULL : py.PyUnicode_DecodeLatin1(value, stop - value, NULL);
-		PyObject *key = i < FIXED ? fixed_keys[i] : shape->keys[i - FIXED];
+		PyObject *key = py.PyTuple_GetItem(shape->keys, (ptrdiff_t)i);
 		int result = text == NULL ? -1 : py.PyDict_SetItem(environ, key, text);
 		py.Py_DecRef(text);
 		if (result < 0) {
@@ -385,10 +348,6 @@ int pyb_wsgi_init(void)
 	input_key = py.PyUnicode_InternFromString("wsgi.input");
 	if (call_type == NULL || input_key == NULL)
 		return -1;
-	for (size_t i = 0; i < FIXED; i++) {
-		if ((fixed_keys[i] = py.PyUnicode_InternFromString(fixed_names[i])) == NULL)
-			return -1;
-	}
 	for (size_t i = 0; i < 2 * TIMES; i++) {
 		if ((time_keys[i] = py.PyUnicode_InternFromString(time_names[i])) == NULL)
 			return -1;

@@ -18,7 +18,7 @@ from _overlay.wsgi import ClientGone, Exchange, RequestTimeout, Requests, descri
 
 gil = getattr(sys, "_is_gil_enabled", lambda: True)()  # whether threads take turns
 app = None  # the application, once it is loaded
-base = None  # what each environ has
+shape = None  # Requests.shape: field names to keys and template of an environ
 _settings = None
 _errors = None
 _prepared = False
@@ -57,7 +57,7 @@ def main(output_descriptor, error_descriptor, settings):
 
 def load():
     """Loads the application. Returns what went wrong as text, or None."""
-    global app, base, _prepared
+    global app, shape, _prepared
     try:
         if not _prepared:
             application.prepare(_settings)
@@ -70,7 +70,7 @@ def load():
     values = dict(_settings["environ"])
     values.update(_settings["environment"])
     values.setdefault("SCRIPT_FILENAME", file)
-    base = Requests(values, _errors).base
+    shape = Requests(values, _errors).shape
     return None
 
 
