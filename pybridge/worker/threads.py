@@ -129,7 +129,7 @@ class Pool:
         self.right = deque()
         self.pending = deque()  # frames of requests that have been read; for the turn's holder
         self.exchanges = {}  # request number to Exchange
-        self.descriptors = deque()
+        self.descriptors = deque()  # those that have come and whose frames have not been read
         self.rest = b""  # the beginning of a frame that has not come whole
         self.out = []  # frames that are held back
         self.out_lock = Lock()
@@ -234,7 +234,7 @@ class Pool:
         """
         number, flags, names, values, body, received, queued = frame
         if flags & FLAG_DESCRIPTOR:
-            stream = os.fdopen(self.descriptors.popleft(), "rb")
+            stream = os.fdopen(body, "rb")
         else:
             stream = BytesIO(body)
         exchange = Exchange(self, number, flags & FLAG_HEAD)
@@ -310,9 +310,9 @@ class Pool:
                 start += REQUEST_HEADER_SIZE - HEADER_SIZE
                 values = start + names
                 body = values + head
-                self.pending.append(
-                    (number, flags, data[start:values], data[values:body], data[body:following], received, queued)
-                )
+                # The descriptor is taken here: a thread that runs a request may not have the turn.
+                stream = self.descriptors.popleft() if flags & FLAG_DESCRIPTOR else data[body:following]
+                self.pending.append((number, flags, data[start:values], data[values:body], stream, received, queued))
             else:
                 self.steer(kind, number, data[start:following])
             start = following
