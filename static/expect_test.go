@@ -81,7 +81,10 @@ func TestListing(t *testing.T) {
 		var names []string
 		for _, e := range entries {
 			names = append(names, e.Name)
-			if e.Name == "b.txt" && (e.Size != 2 || e.Type != "file" || e.Modified == "") {
+			if e.Name == "b.txt" && (e.Bytes == nil || *e.Bytes != 2 || e.Type != "file" || e.Modified == "") {
+				t.Errorf("entry %+v", e)
+			}
+			if e.Name == "sub" && (e.Bytes != nil || e.Type != "directory" || e.Href != "./sub/") {
 				t.Errorf("entry %+v", e)
 			}
 		}

@@ -27,8 +27,9 @@ var listingPage = template.Must(template.New("listing").Parse(listingHTML))
 // the link and RFC 3339 dates added.
 type listed struct {
 	Name     string       `json:"name"`
-	Type     string       `json:"type"` // "directory" or "file"
-	Size     int64        `json:"size,omitempty"`
+	Type     string       `json:"type"`           // "directory" or "file"
+	Bytes    *int64       `json:"size,omitempty"` // nil for a directory
+	Size     int64        `json:"-"`
 	Modified string       `json:"mtime"`
 	Href     template.URL `json:"href"` // relative, percent-encoded
 	Dir      bool         `json:"-"`
@@ -100,9 +101,10 @@ func (h *Handler) readListing(e *entry) (entries []listed, truncated bool, err e
 		}
 		l := listed{Name: d.Name(), Type: "file", Size: v.size, mtime: v.mtime, Icon: iconOf(string(h.types.of(name))),
 			Href: template.URL("./" + string(appendEscaped(nil, []byte(d.Name()))))}
-		l.SizeText = sizeText(v.size)
+		l.Bytes, l.SizeText = &v.size, sizeText(v.size)
 		if v.kind == kindDirectory {
-			l.Type, l.Dir, l.Icon, l.Size, l.SizeText, l.Href = "directory", true, "dir", 0, "", l.Href+"/"
+			l.Type, l.Dir, l.Icon, l.Href = "directory", true, "dir", l.Href+"/"
+			l.Bytes, l.Size, l.SizeText = nil, 0, ""
 		}
 		modified := time.Unix(0, v.mtime).UTC().Truncate(time.Second)
 		l.Modified, l.DateText = modified.Format(time.RFC3339), modified.Format("2006-01-02 15:04")

@@ -21,6 +21,10 @@ var errChanged = errors.New("static: file changed while it was sent")
 // everything else was sent.
 const tail = 4 << 10
 
+// sendSlice bounds one sendfile call, so that a fast client of a huge file gives
+// others their turn.
+const sendSlice = 2 << 20
+
 // fileBody is the body of a response that comes from an open file, for fasthttp to
 // write. It reads at its own offset: others may send the same file.
 type fileBody struct {

@@ -10,10 +10,6 @@ import (
 // canSendRaw tells that there is sendfile and writev for a connection's descriptor.
 const canSendRaw = true
 
-// sendSlice bounds one sendfile call, so that a fast client of a huge file gives
-// others their turn.
-const sendSlice = 2 << 20
-
 // sender carries the arguments and results of one system call into and out of the
 // callbacks that the network poller wants.
 type sender struct {
