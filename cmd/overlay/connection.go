@@ -270,7 +270,9 @@ func (c *connection) SetReadDeadline(t time.Time) error {
 
 // SetWriteDeadline takes the time from here on: crypto/tls bounds its last alert so.
 func (c *connection) SetWriteDeadline(t time.Time) error {
-	c.writer.off = true
+	if !c.writer.off { // HTTP/2 calls this from several goroutines, after SetDeadline
+		c.writer.off = true
+	}
 	return c.Conn.SetWriteDeadline(t)
 }
 

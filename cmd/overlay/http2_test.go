@@ -1,0 +1,409 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"overlay/tlsauth"
+	"overlay/tlsauth/tlstest"
+
+	"github.com/valyala/fasthttp"
+)
+
+// http2Site is a server of both HTTP/1.1 and HTTP/2 with one handler.
+type http2Site struct {
+	url    string
+	ca     *tlstest.CA
+	server *fasthttp.Server
+	h2     *http2Server
+	log    *sharedBuffer // access log
+}
+
+func startHTTP2(t testing.TB, cfg config, handler fasthttp.RequestHandler) *http2Site {
+	t.Helper()
+	s := &http2Site{ca: tlstest.NewCA(t), log: &sharedBuffer{}}
+	certificate, key := s.ca.Issue(t).Files(t)
+	served, err := tlsauth.New(tlsauth.Options{CertificateFile: certificate, KeyFile: key, NextProtos: []string{"h2", "http/1.1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	access, err := newAccessLog(s.log, "common")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &clientGate{tls: served, log: slog.New(slog.DiscardHandler)}
+	h := &hygiene{limitRequestBody: cfg.LimitRequestBody, checkTarget: targetError}
+	s.server = &fasthttp.Server{Logger: quietLogger{}, CloseOnShutdown: true}
+	h.install(s.server, g.wrap(handler))
+	s.server.Handler = access.wrap(s.server.Handler)
+	s.h2 = newHTTP2Server(&cfg, h, g, access)
+	s.server.NextProto("h2", s.h2.serve)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = s.server.Serve(listenTLSConnections(listener, timeouts{header: long}, served.Config())) }()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		s.h2.shutDown(ctx)
+		_ = s.server.ShutdownWithContext(ctx)
+		_ = access.Close()
+	})
+	s.url = "https://" + listener.Addr().String()
+	return s
+}
+
+// client returns an HTTP client that speaks HTTP/2 alone.
+func (s *http2Site) client() *http.Client {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP2(true)
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.ca.Pool()}, Protocols: protocols}, Timeout: patience}
+}
+
+// exchange sends one request and returns status, fields and body.
+func (s *http2Site) exchange(t testing.TB, r *http.Request) (*http.Response, string) {
+	t.Helper()
+	response, err := s.client().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if response.ProtoMajor != 2 {
+		t.Fatalf("protocol %s", response.Proto)
+	}
+	return response, string(body)
+}
+
+func request(t testing.TB, method, url string, body io.Reader) *http.Request {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, url, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// What a handler sees of a request of HTTP/2, and what the client gets back.
+func TestHTTP2Requests(t *testing.T) {
+	s := startHTTP2(t, config{LimitRequestBody: 1000}, func(ctx *fasthttp.RequestCtx) {
+		var body []byte
+		if ctx.Request.IsBodyStream() {
+			var err error
+			if body, err = io.ReadAll(ctx.RequestBodyStream()); err != nil {
+				ctx.SetStatusCode(400)
+				return
+			}
+		}
+		ctx.Response.Header.Set("X-Seen", fmt.Sprintf("%s %s host=%s a=%q cookie=%q length=%d secure=%v body=%d remote=%v trailer=%q under=%q",
+			ctx.Method(), ctx.RequestURI(), ctx.Host(), ctx.Request.Header.PeekAll("A"), ctx.Request.Header.Peek("Cookie"),
+			ctx.Request.Header.ContentLength(), ctx.IsTLS(), len(body), ctx.RemoteIP(), ctx.Request.Header.Peek("T"), ctx.Request.Header.Peek("A_b")))
+		ctx.Response.Header.Set("Connection", "keep-alive")
+		ctx.Response.Header.Add("Set-Cookie", "x=1")
+		ctx.SetContentType("text/x-own")
+		ctx.SetBodyString("answer")
+	})
+	host := strings.TrimPrefix(s.url, "https://")
+	for _, row := range []struct {
+		name, method, target string
+		change               func(*http.Request)
+		status               int
+		seen, body           string
+	}{
+		{"plain", "GET", "/a%20b?c=d", nil, 200, "GET /a%20b?c=d host=HOST a=[] cookie=\"\" length=-2 secure=true body=0 remote=127.0.0.1 trailer=\"\" under=\"\"", "answer"},
+		{"HEAD", "HEAD", "/", nil, 200, "HEAD / host=HOST", ""},
+		{"repeated fields", "GET", "/", func(r *http.Request) { r.Header["A"] = []string{"1", "2"} }, 200, `a=["1" "2"]`, "answer"},
+		{"cookies", "GET", "/", func(r *http.Request) { r.Header["Cookie"] = []string{"a=1; b=2"} }, 200, `cookie="a=1; b=2"`, "answer"},
+		{"underscore", "GET", "/", func(r *http.Request) { r.Header["A_b"] = []string{"1"} }, 200, `under=""`, "answer"},
+		{"length known", "POST", "/", func(r *http.Request) { r.Body, r.ContentLength = io.NopCloser(strings.NewReader("abc")), 3 }, 200, "length=3 secure=true body=3", "answer"},
+		{"length not known", "POST", "/", func(r *http.Request) { r.Body, r.ContentLength = io.NopCloser(strings.NewReader("abc")), -1 }, 200, "length=-1 secure=true body=3", "answer"},
+		{"trailers are dropped", "POST", "/", func(r *http.Request) {
+			r.Body, r.ContentLength, r.Trailer = io.NopCloser(strings.NewReader("abc")), -1, http.Header{"T": []string{"x"}}
+		}, 200, `trailer=""`, "answer"},
+		{"body over the limit", "POST", "/", func(r *http.Request) {
+			r.Body, r.ContentLength = io.NopCloser(strings.NewReader(strings.Repeat("a", 1001))), 1001
+		}, 413, "", ""},
+		{"another method", "PROPFIND", "/", nil, 200, "PROPFIND /", "answer"},
+		{"TRACE", "TRACE", "/", nil, 405, "", ""},
+		{"host that is two", "GET", "/", func(r *http.Request) { r.Host = "a,b" }, 400, "", ""},
+		{"path that climbs", "GET", "/../x", nil, 400, "", ""},
+		{"NUL in the path", "GET", "/%00", nil, 400, "", ""},
+		{"too many fields", "GET", "/", func(r *http.Request) {
+			for i := range 200 {
+				r.Header.Set(fmt.Sprintf("x-%d", i), "1")
+			}
+		}, 431, "", ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			r := request(t, row.method, s.url+row.target, nil)
+			if strings.Contains(row.target, "..") {
+				r.URL.Opaque = row.target
+			}
+			if row.change != nil {
+				row.change(r)
+			}
+			response, body := s.exchange(t, r)
+			if response.StatusCode != row.status {
+				t.Fatalf("status %d, want %d", response.StatusCode, row.status)
+			}
+			seen, want := response.Header.Get("X-Seen"), strings.Replace(row.seen, "HOST", host, 1)
+			if !strings.Contains(seen, want) {
+				t.Errorf("the handler saw %q, want %q in it", seen, want)
+			}
+			if row.status != 200 {
+				return
+			}
+			if body != row.body || response.ContentLength != 6 || response.Header.Get("Content-Type") != "text/x-own" ||
+				response.Header.Get("Server") != "overlay" || response.Header.Get("Set-Cookie") != "x=1" || response.Header.Get("Date") == "" {
+				t.Errorf("body %q, length %d, fields %v", body, response.ContentLength, response.Header)
+			}
+		})
+	}
+	pollUntil(t, "the access log", func() bool {
+		return strings.Contains(s.log.String(), `"GET /a%20b?c=d HTTP/2.0" 200 6`) && strings.Contains(s.log.String(), `"HEAD / HTTP/2.0" 200 -`)
+	})
+}
+
+// A response comes as it is made, and one that is cut short never looks complete.
+func TestHTTP2Responses(t *testing.T) {
+	next := make(chan string)
+	s := startHTTP2(t, config{}, func(ctx *fasthttp.RequestCtx) {
+		switch string(ctx.Path()) {
+		case "/stream":
+			ctx.SetBodyStream(&channelReader{c: next}, -1)
+		case "/cut":
+			ctx.SetBodyStream(io.MultiReader(strings.NewReader("half"), failingReader{}), -1)
+		case "/short":
+			ctx.SetBodyStream(strings.NewReader("half"), 8)
+		case "/panic":
+			panic("a bug")
+		case "/empty":
+			ctx.SetStatusCode(204)
+		case "/untyped":
+			ctx.Response.Header.SetNoDefaultContentType(true)
+			ctx.SetBodyString("<html>")
+		}
+	})
+	go func() { next <- "one" }()
+	response, err := s.client().Do(request(t, "GET", s.url+"/stream", nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, part := range []string{"one", "two"} {
+		if i > 0 {
+			next <- part
+		}
+		got := make([]byte, len(part)) // arrives although the response is not over
+		if _, err := io.ReadFull(response.Body, got); err != nil || string(got) != part {
+			t.Fatalf("read %q, %v, want %q", got, err, part)
+		}
+	}
+	close(next)
+	if rest, err := io.ReadAll(response.Body); err != nil || len(rest) > 0 {
+		t.Errorf("rest %q, %v", rest, err)
+	}
+	for _, target := range []string{"/cut", "/short"} {
+		response, err := s.client().Do(request(t, "GET", s.url+target, nil))
+		if err == nil {
+			_, err = io.ReadAll(response.Body)
+		}
+		if err == nil {
+			t.Errorf("%s: a response that is cut short looks complete", target)
+		}
+	}
+	for target, want := range map[string]int{"/panic": 500, "/empty": 204} {
+		if response, _ := s.exchange(t, request(t, "GET", s.url+target, nil)); response.StatusCode != want {
+			t.Errorf("%s: status %d, want %d", target, response.StatusCode, want)
+		}
+	}
+	if response, _ := s.exchange(t, request(t, "GET", s.url+"/untyped", nil)); response.Header["Content-Type"] != nil {
+		t.Errorf("Content-Type %q, though the handler set none", response.Header["Content-Type"])
+	}
+}
+
+// channelReader is a body whose parts come when the test sends them. It knows how
+// to write itself, as the body of an application does.
+type channelReader struct{ c chan string }
+
+func (r *channelReader) Read([]byte) (int, error) { return 0, errors.New("WriteTo is there") }
+
+func (r *channelReader) WriteTo(w io.Writer) (total int64, err error) {
+	for part := range r.c {
+		n, err := io.WriteString(w, part)
+		if total += int64(n); err != nil {
+			return total, err
+		}
+		if err := w.(interface{ Flush() error }).Flush(); err != nil {
+			return total, err
+		}
+	}
+	return total, nil
+}
+
+type failingReader struct{}
+
+func (failingReader) Read([]byte) (int, error) { return 0, errors.New("the disk is gone") }
+
+// endless counts what is read from it.
+type endless struct{ sent atomic.Int64 }
+
+func (e *endless) Read(p []byte) (int, error) {
+	e.sent.Add(int64(len(p)))
+	return len(p), nil
+}
+
+// A client that does not read stops the sender, and one that does not read for too
+// long is cut; meanwhile other streams of its connection go on.
+func TestHTTP2BackPressure(t *testing.T) {
+	var body endless
+	ended := make(chan struct{})
+	s := startHTTP2(t, config{SocketTimeout: 500 * time.Millisecond}, func(ctx *fasthttp.RequestCtx) {
+		if string(ctx.Path()) == "/endless" {
+			ctx.SetBodyStream(&closing{Reader: &body, closed: ended}, -1)
+		}
+	})
+	client := s.client()
+	response, err := client.Do(request(t, "GET", s.url+"/endless", nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	for range 3 {
+		other, err := client.Do(request(t, "GET", s.url+"/", nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = other.Body.Close()
+	}
+	select {
+	case <-ended:
+	case <-time.After(patience):
+		t.Fatal("a client that reads nothing is still served")
+	}
+	if n := body.sent.Load(); n > 32<<20 {
+		t.Errorf("%d bytes were made for a client that reads nothing", n)
+	}
+}
+
+type closing struct {
+	io.Reader
+	closed chan struct{}
+}
+
+func (c *closing) Close() error {
+	close(c.closed)
+	return nil
+}
+
+// The body of a request comes as it is wanted: a handler that does not read holds
+// up the sender, one that reads gets all of it.
+func TestHTTP2Upload(t *testing.T) {
+	content := bytes.Repeat([]byte("0123456789abcdef"), 1<<16) // 1 MiB
+	wait := make(chan struct{})
+	s := startHTTP2(t, config{}, func(ctx *fasthttp.RequestCtx) {
+		switch string(ctx.Path()) {
+		case "/read":
+			n, err := io.Copy(io.Discard, ctx.RequestBodyStream())
+			fmt.Fprintf(ctx, "%d %v", n, err)
+		case "/wait":
+			<-wait
+		}
+	})
+	if _, body := s.exchange(t, request(t, "POST", s.url+"/read", io.MultiReader(bytes.NewReader(content)))); body != "1048576 <nil>" {
+		t.Errorf("the handler read %q", body)
+	}
+	var sent endless
+	ctx, cancel := context.WithCancel(t.Context())
+	r := request(t, "POST", s.url+"/wait", &sent).WithContext(ctx)
+	done := make(chan error, 1)
+	go func() {
+		_, err := s.client().Do(r)
+		done <- err
+	}()
+	pollUntil(t, "the sender to stop", func() bool {
+		before := sent.sent.Load()
+		time.Sleep(50 * time.Millisecond)
+		return before > 0 && before == sent.sent.Load()
+	})
+	if n := sent.sent.Load(); n > 8<<20 {
+		t.Errorf("%d bytes were taken from a client though nobody reads them", n)
+	}
+	cancel()
+	close(wait)
+	if err := <-done; err == nil {
+		t.Error("an upload without an end was answered")
+	}
+}
+
+// A stop lets streams in flight finish and takes no more.
+func TestHTTP2Shutdown(t *testing.T) {
+	entered, leave := make(chan struct{}), make(chan struct{})
+	s := startHTTP2(t, config{}, func(ctx *fasthttp.RequestCtx) {
+		close(entered)
+		<-leave
+		ctx.SetBodyString("finished")
+	})
+	client := s.client()
+	answer := make(chan string, 1)
+	go func() {
+		response, err := client.Do(request(t, "GET", s.url+"/", nil))
+		if err != nil {
+			answer <- err.Error()
+			return
+		}
+		body, _ := io.ReadAll(response.Body)
+		answer <- string(body)
+	}()
+	<-entered
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	stopped := make(chan error, 1)
+	s.h2.shutDown(ctx)
+	go func() { stopped <- s.server.ShutdownWithContext(ctx) }()
+	pollUntil(t, "new connections to be refused", func() bool {
+		_, err := net.Dial("tcp", strings.TrimPrefix(s.url, "https://"))
+		return err != nil
+	})
+	close(leave)
+	if got := <-answer; got != "finished" {
+		t.Errorf("the stream in flight got %q", got)
+	}
+	if err := <-stopped; err != nil {
+		t.Errorf("ShutdownWithContext: %v", err)
+	}
+}
+
+// closeAfterResponse ends the connection of HTTP/2 as well.
+func TestHTTP2ConnectionClose(t *testing.T) {
+	s := startHTTP2(t, config{}, func(ctx *fasthttp.RequestCtx) { closeAfterResponse(ctx) })
+	client := s.client()
+	reused := true
+	pollUntil(t, "a second connection", func() bool {
+		trace := &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) { reused = info.Reused }}
+		r := request(t, "GET", s.url+"/", nil)
+		response, err := client.Do(r.WithContext(httptrace.WithClientTrace(r.Context(), trace)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		first := !reused
+		_, err = client.Do(r.WithContext(httptrace.WithClientTrace(r.Context(), trace)))
+		return err == nil && first && !reused
+	})
+}
