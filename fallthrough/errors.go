@@ -12,6 +12,9 @@ var (
 	// ErrNotHandedOver: the worker process never saw the request; another one
 	// may have it.
 	ErrNotHandedOver = errors.New("fallthru: request not handed over")
+	// ErrGivenBack: the worker process has handed the request back, which it had
+	// not begun, because its threads are busy.
+	ErrGivenBack = errors.New("fallthru: request given back")
 	// ErrWorkerGone: the worker process ended while it had the request. It is
 	// not sent to another one: the application may have acted on it.
 	ErrWorkerGone = errors.New("fallthru: worker process ended during the request")

@@ -29,6 +29,11 @@ type GroupOptions struct {
 	Processes int // worker processes; zero means DefaultProcesses
 	Threads   int // requests at once in each; zero means DefaultThreads
 
+	// HandAhead bounds the requests that a worker process is handed beyond its
+	// threads while it answers quickly; see ahead.go. Zero means three for each
+	// thread, a negative value none: right for a Worker that cannot give back.
+	HandAhead int
+
 	// QueueBacklog bounds the requests that wait for a free thread. Zero means
 	// DefaultQueueBacklog, a negative value that none may wait. One more gets
 	// ErrQueueFull.
@@ -137,6 +142,8 @@ type group struct {
 type member struct {
 	worker  Worker
 	idle    []*slot // threads without a request
+	ahead   []*slot // room for requests that are handed ahead
+	pace    pace
 	busy    int
 	born    time.Time
 	leaving bool
@@ -155,6 +162,7 @@ type member struct {
 // slot is one thread of a worker process.
 type slot struct {
 	member *member
+	ahead  bool   // it stands for no thread
 	free   func() // gives the slot back; made once, so that a request allocates nothing
 }
 
@@ -207,12 +215,36 @@ func (g *group) acquire(conn net.Conn) (*slot, error) {
 	g.wakeOne()
 	w := g.waiters.Get().(*waiter)
 	w.slot, w.err, w.conn = nil, nil, conn
-	g.queue.push(w)
 	if g.opts.QueueTimeout > 0 {
 		w.deadline = time.Now().Add(g.opts.QueueTimeout)
-		if g.queue.length == 1 {
-			g.armTimer(g.opts.QueueTimeout)
-		}
+	}
+	g.queue.push(w)
+	return g.await(w)
+}
+
+// reacquire is acquire for a request that a worker process has given back, which
+// entered the queue at since: it is the next one.
+func (g *group) reacquire(conn net.Conn, since time.Time) (*slot, error) {
+	g.mu.Lock()
+	if m := g.leastBusy(); m != nil {
+		s := m.take()
+		g.mu.Unlock()
+		return s, nil
+	}
+	w := g.waiters.Get().(*waiter)
+	w.slot, w.err, w.conn = nil, nil, conn
+	if g.opts.QueueTimeout > 0 {
+		w.deadline = since.Add(g.opts.QueueTimeout)
+	}
+	g.queue.pushFront(w)
+	return g.await(w)
+}
+
+// await waits until w, which is in the queue, has its turn. g.mu must be held; it
+// is released.
+func (g *group) await(w *waiter) (*slot, error) {
+	if g.opts.QueueTimeout > 0 && g.queue.first == w {
+		g.armTimer(time.Until(w.deadline))
 	}
 	if g.opts.ClientGone != nil && g.queue.length == 1 {
 		g.armGoneTimer()
@@ -231,16 +263,24 @@ func (g *group) acquire(conn net.Conn) (*slot, error) {
 func (g *group) leastBusy() *member {
 	var best *member
 	for _, m := range g.members {
-		if len(m.idle) > 0 && !m.full() && (best == nil || m.busy < best.busy) {
+		if m.available() && (best == nil || m.busy < best.busy) {
 			best = m
 		}
 	}
 	return best
 }
 
+// take hands out a thread, or else room for a request ahead. m must be available.
 func (m *member) take() *slot {
-	s := m.idle[len(m.idle)-1]
-	m.idle = m.idle[:len(m.idle)-1]
+	slots := &m.idle
+	if len(m.idle) == 0 {
+		slots = &m.ahead
+	}
+	s := (*slots)[len(*slots)-1]
+	*slots = (*slots)[:len(*slots)-1]
+	if m.busy == 0 {
+		m.pace.begin()
+	}
 	m.busy++
 	m.count()
 	return s
@@ -251,22 +291,41 @@ func (g *group) release(s *slot) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	m := s.member
-	m.busy--
-	m.idle = append(m.idle, s)
-	switch {
-	case !m.leaving:
+	m.put(s)
+	m.pace.answer()
+	if !m.leaving {
 		g.serveQueue(m)
-	case m.busy == 0:
-		close(m.drained)
 	}
 	if m.busy == 0 && g.opts.InactivityTimeout > 0 {
 		m.lastUsed = time.Now()
 	}
 }
 
+// giveBack takes back what a worker process has been handed and has not begun.
+// That one is not quick any more.
+func (g *group) giveBack(s *slot) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s.member.put(s)
+	s.member.pace.mean = slowPace
+}
+
+// put takes s back. The group's lock must be held.
+func (m *member) put(s *slot) {
+	m.busy--
+	if s.ahead {
+		m.ahead = append(m.ahead, s)
+	} else {
+		m.idle = append(m.idle, s)
+	}
+	if m.leaving && m.busy == 0 {
+		close(m.drained)
+	}
+}
+
 // serveQueue gives free threads of m to waiting requests. g.mu must be held.
 func (g *group) serveQueue(m *member) {
-	for len(m.idle) > 0 && !m.full() {
+	for m.available() {
 		w := g.queue.pop()
 		if w == nil {
 			return
@@ -335,12 +394,18 @@ func (g *group) join(w Worker) *member {
 	now := time.Now()
 	m := &member{
 		worker: w, drained: make(chan struct{}), used: make(chan string, 1),
+		pace: pace{mean: slowPace, last: now},
 		born: now, lastUsed: now, extended: now, limit: g.opts.requestLimit(),
 	}
 	for range g.opts.Threads {
 		s := &slot{member: m}
 		s.free = func() { g.release(s) }
 		m.idle = append(m.idle, s)
+	}
+	for range g.opts.ahead() {
+		s := &slot{member: m, ahead: true}
+		s.free = func() { g.release(s) }
+		m.ahead = append(m.ahead, s)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -155,18 +155,23 @@ func (h *Handler) serve(ctx *fasthttp.RequestCtx, m *mount, path []byte, b *body
 		HasBody:    b.exists,
 		Queued:     time.Now(),
 	}
-	for {
-		s, err := m.group.acquire(ctx.Conn())
-		if err != nil {
-			return err
-		}
+	begun := time.Now()
+	s, err := m.group.acquire(ctx.Conn())
+	for err == nil {
 		err = s.member.worker.Serve(ctx, r, s.free)
-		if !errors.Is(err, ErrNotHandedOver) {
+		switch {
+		case errors.Is(err, ErrGivenBack):
+			m.group.giveBack(s)
+			s, err = m.group.reacquire(ctx.Conn(), begun)
+		case errors.Is(err, ErrNotHandedOver):
+			// It has ended, and its keeper has not noticed yet.
+			m.group.leave(s.member)
+			s, err = m.group.acquire(ctx.Conn())
+		default:
 			return err
 		}
-		// It has ended, and its keeper has not noticed yet.
-		m.group.leave(s.member)
 	}
+	return err
 }
 
 // refuse answers a request that no application has answered.

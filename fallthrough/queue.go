@@ -34,6 +34,19 @@ func (q *queue) push(w *waiter) {
 	q.length++
 }
 
+// pushFront adds a waiter that has waited before; its deadline is not later than
+// that of the others.
+func (q *queue) pushFront(w *waiter) {
+	w.prev, w.next = nil, q.first
+	if q.first != nil {
+		q.first.prev = w
+	} else {
+		q.last = w
+	}
+	q.first = w
+	q.length++
+}
+
 // pop removes and returns the waiter that has waited longest, or nil.
 func (q *queue) pop() *waiter {
 	w := q.first

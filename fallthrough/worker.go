@@ -12,8 +12,9 @@ import (
 type Worker interface {
 	// Serve hands the request over and fills in ctx.Response; a body that is
 	// not complete yet may be left as a body stream. free is called exactly
-	// once, when the thread can take another request. The error is one of this
-	// package, or counts as a failure of the application.
+	// once, when the thread can take another request; not at all with
+	// ErrGivenBack. The error is one of this package, or counts as a failure of
+	// the application.
 	Serve(ctx *fasthttp.RequestCtx, r *Request, free func()) error
 
 	// PID identifies the worker process in the log.

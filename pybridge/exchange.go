@@ -48,6 +48,8 @@ type exchange struct {
 	last    bool  // no byte of the body follows
 	failure error // why the response will not be completed
 	gone    bool  // nobody takes bytes any more
+
+	givenBack bool // its thread is not free: it never had one; the reader's own
 }
 
 func newExchange(w *Worker) *exchange {
@@ -72,7 +74,7 @@ func (x *exchange) reset(free func()) {
 	x.free = free
 	x.refs.Store(2)
 	x.interrupted = false
-	x.hasHead, x.last, x.gone, x.failure = false, false, false, nil
+	x.hasHead, x.last, x.gone, x.failure, x.givenBack = false, false, false, nil, false
 	x.head = x.head[:0]
 	x.body.reset(x.worker.opts.ResponseBuffer)
 	x.body.limit = int64(x.worker.window)
@@ -149,6 +151,12 @@ func (x *exchange) takeIn(h frameHeader, payload []byte, file *os.File) error {
 		return x.take(payload, h.flags)
 	case frameFile:
 		return x.takeFile(payload, file)
+	case frameGiveBack:
+		if x.hasHead || h.flags&flagEnd == 0 {
+			return fmt.Errorf("%w: a request that has begun was given back", errFrame)
+		}
+		x.failure, x.givenBack = ErrGivenBack, true
+		return nil
 	case frameError:
 		if x.failure == nil && !x.last {
 			x.failure = ErrApplication

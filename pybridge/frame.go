@@ -37,6 +37,7 @@ const (
 	frameError    frameKind = 18 // text for the log; the request has failed
 	frameFile     frameKind = 19 // position and length (uint64) in the file that comes with it
 	frameNote     frameKind = 20 // text for the log about a request that goes on
+	frameGiveBack frameKind = 21 // the request has not been begun, and will not be
 
 	// On the control socket, from the worker.
 	frameReady   frameKind = 32 // fields of Interpreter, NUL between them

@@ -166,7 +166,9 @@ func (w *Worker) sort(in *incoming) error {
 	// Threads first: a client that has its answer finds the thread free.
 	now := int64(time.Since(epoch))
 	for _, x := range in.ended {
-		x.free()
+		if !x.givenBack {
+			x.free()
+		}
 	}
 	for i, x := range in.touched {
 		x.since.Store(now)

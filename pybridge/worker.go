@@ -20,6 +20,10 @@ var (
 	// ErrNotSent: the worker process was gone before the request was handed
 	// over, so another one may have it.
 	ErrNotSent = errors.New("pybridge: worker process is gone, request not handed over")
+	// ErrGivenBack: the worker process had not begun the request, because its
+	// threads were busy, and handed it back. Another one may have it. free is
+	// not called then.
+	ErrGivenBack = errors.New("pybridge: request given back by a busy worker process")
 	// ErrGone: the worker process ended while it had the request.
 	ErrGone = errors.New("pybridge: worker process ended during the request")
 	// ErrApplication: the application failed before it answered. The reason is

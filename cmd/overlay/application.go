@@ -175,6 +175,8 @@ func (w pythonWorker) Serve(ctx *fasthttp.RequestCtx, r *fallthru.Request, free 
 	switch {
 	case errors.Is(err, pybridge.ErrNotSent):
 		return fmt.Errorf("%w: %w", fallthru.ErrNotHandedOver, err)
+	case errors.Is(err, pybridge.ErrGivenBack):
+		return fallthru.ErrGivenBack
 	case errors.Is(err, pybridge.ErrClientGone):
 		return fmt.Errorf("%w: %w", fallthru.ErrClientGone, err)
 	case errors.Is(err, pybridge.ErrTimeout):

@@ -36,6 +36,7 @@ BODY = 17  # more bytes of the body
 ERROR = 18  # text for the log; the request has failed
 FILE = 19  # offset and length (uint64) of the descriptor that comes with it
 NOTE = 20  # text for the log about this request, which goes on
+GIVE_BACK = 21  # the request has not been begun, and will not be
 
 # Control socket, worker to server process.
 READY = 32  # fields of Interpreter, NUL between them

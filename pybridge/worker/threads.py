@@ -32,7 +32,10 @@ from time import perf_counter, time
 from _overlay.frames import (
     CANCEL,
     FLAG_DESCRIPTOR,
+    FLAG_END,
     FLAG_HEAD,
+    FLAG_LAST,
+    GIVE_BACK,
     HEADER,
     HEADER_SIZE,
     REQUEST,
@@ -107,13 +110,13 @@ class Scheduling:
         computed, queued, _ = os.pread(self.file, 64, 0).split()
         return int(computed), int(queued)
 
-    def put_aside(self, seconds):
-        """Reports whether most of the last seconds went by in the queue.
+    def own(self, seconds):
+        """Returns the part of the last seconds that did not go by in the queue.
 
-        It may say yes once too often, since the queueing before counts as well.
+        It may be too little once, since the queueing before counts as well.
         """
         before, self.queued = self.queued, self.read()[1]
-        return (self.queued - before) * 2 > seconds * 1e9
+        return seconds - (self.queued - before) / 1e9
 
 
 class Pool:
@@ -207,7 +210,7 @@ class Pool:
                 self.send(last)
                 return True
             now = perf_counter()
-            if now - before > HOLD and not scheduling.put_aside(now - before):
+            if now - before > HOLD and scheduling.own(now - before) > HOLD:
                 self.fast = FORGET
             elif self.fast:
                 self.fast -= 1
@@ -466,6 +469,8 @@ class Pool:
             elif self.out:
                 self.flush()
             scheduling = self.scheduling
+            if self.started == seen:
+                self.give_back()
             if self.started != seen:
                 seen, since, idle = self.started, perf_counter(), 0
                 if scheduling is not None:
@@ -475,6 +480,29 @@ class Pool:
             else:
                 idle = 0
                 self.judge(scheduling, perf_counter() - since, spent)
+
+    def give_back(self):
+        """Gives back the requests for which there is no thread.
+
+        The server process hands more of them over than there are threads while
+        the application is quick. Nobody has the turn when each thread is in an
+        application that is not.
+        """
+        if not self.turn.acquire(blocking=False):
+            return
+        try:
+            try:
+                self.read(MSG_DONTWAIT)
+            except BlockingIOError:
+                pass
+            while self.pending:
+                number, flags, _, _, body, _, _ = self.pending.popleft()
+                if flags & FLAG_DESCRIPTOR:
+                    os.close(body)
+                self.put(HEADER.pack(0, number, GIVE_BACK, FLAG_END | FLAG_LAST, 0, 0), True)
+        finally:
+            self.turn.release()
+        self.flush()
 
     def judge(self, scheduling, seconds, spent):
         """Takes the turn from a request that has run for so long, if it should."""

@@ -136,3 +136,30 @@ func TestClientsLeave(t *testing.T) {
 		t.Error("a client that left is in the log with a traceback")
 	}
 }
+
+// TestGivenBack: requests that were handed ahead to a quick worker process wait
+// in the queue again when its threads block: they are refused at the queue
+// timeout, not when a thread is free.
+func TestGivenBack(t *testing.T) {
+	t.Parallel()
+	s, _ := start(t, "--threads", "2", "--queue-timeout", "1", "--request-timeout", "60")
+	quick := func(n int) string { return fmt.Sprintf("/?n=%d", n) }
+	account := under(t, s, 16, quick, func(account *load.Account) {
+		await(t, "a quick pace", func() bool { return len(account.Outcomes()) > 1000 })
+		var blocked sync.WaitGroup
+		for range 2 {
+			blocked.Go(func() {
+				client := load.Client{Addr: s.Addr}
+				defer client.Close()
+				if o := client.Get("/?do=sleep&seconds=4"); o.Status != 200 {
+					t.Errorf("the request that blocked got %d, want 200", o.Status)
+				}
+			})
+		}
+		blocked.Wait()
+	})
+	answers(t, account, 16*4, 503) // each client may be refused each second
+	if len(account.Select(func(o load.Outcome) bool { return o.Status == 503 })) == 0 {
+		t.Error("nothing was refused at the queue timeout: requests waited for the blocked threads")
+	}
+}
