@@ -1,6 +1,8 @@
 package static
 
-import "testing"
+import (
+	"testing"
+)
 
 func TestMediaTypes(t *testing.T) {
 	m := newMediaTypes()
@@ -28,6 +30,28 @@ func TestMediaTypes(t *testing.T) {
 	} {
 		if got := string(m.of(name)); got != want {
 			t.Errorf("type of %q = %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestMIMETypesFile(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "a.foo", "x")
+	write(t, dir, "a.js", "x")
+	for name, content := range map[string]string{
+		"apache": "# types\napplication/x-foo foo FOO2 # more\ntext/x-own js\n",
+		"nginx":  "types {\n    application/x-foo  foo foo2;\n    text/x-own js;\n}\n",
+	} {
+		s := serve(t, Options{Root: dir, MIMETypes: write(t, t.TempDir(), name, content)})
+		for target, want := range map[string]string{"/a.foo": "application/x-foo", "/a.js": "text/x-own; charset=utf-8"} {
+			if got := s.get(target).header.Get("Content-Type"); got != want {
+				t.Errorf("%s: type of %s = %q, want %q", name, target, got, want)
+			}
+		}
+	}
+	for _, bad := range []string{"foo bar\n", "a/b c/d\n", "a/ x\n"} {
+		if err := newMediaTypes().readFile(write(t, t.TempDir(), "bad", bad)); err == nil {
+			t.Errorf("readFile(%q) = nil, want an error", bad)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -152,5 +153,82 @@ func TestBodiesElsewhere(t *testing.T) {
 		if b.Len() != int(sent) || length != b.Len() {
 			t.Errorf("ranges of %s: %d bytes, counted %d, announced %d", target, b.Len(), sent, length)
 		}
+	}
+}
+
+// A file that shrinks while it is sent ends the connection.
+func TestTruncatedWhileSent(t *testing.T) {
+	dir := t.TempDir()
+	p := write(t, dir, "a.bin", strings.Repeat("a", 32<<20))
+	s := serve(t, Options{Root: dir})
+	first := true
+	wrapped := serveHandler(t, func(ctx *fasthttp.RequestCtx) {
+		s.h.Handle(ctx)
+		if first { // after the fields were decided, before the body is written
+			first = false
+			if err := os.Truncate(p, 1<<20); err != nil {
+				t.Error(err)
+			}
+		}
+	}, nil)
+	got := roundTrip(t, wrapped, "GET", "/a.bin")
+	if got.status != 200 || got.err == nil || len(got.body) >= 32<<20 {
+		t.Errorf("truncated file = %d, %d bytes, %v, want a body cut short", got.status, len(got.body), got.err)
+	}
+}
+
+// A file that is written over while it is sent, without a change of its size, never
+// looks complete.
+func TestOverwrittenWhileSent(t *testing.T) {
+	dir := t.TempDir()
+	const size = 4 << 20
+	p := write(t, dir, "a.bin", strings.Repeat("a", size))
+	s := serve(t, Options{Root: dir})
+	wrapped := serveHandler(t, func(ctx *fasthttp.RequestCtx) {
+		s.h.Handle(ctx)
+		if err := os.WriteFile(p, []byte(strings.Repeat("b", size)), 0o644); err != nil {
+			t.Error(err)
+		}
+	}, nil)
+	if got := roundTrip(t, wrapped, "GET", "/a.bin"); got.err == nil {
+		t.Errorf("overwritten file = %d, %d bytes and no error", got.status, len(got.body))
+	}
+}
+
+// A client that takes nothing for SendTimeout is cut off, and the file is let go.
+func TestSendTimeout(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "a.bin", strings.Repeat("a", 16<<20))
+	s := serve(t, Options{Root: dir, SendTimeout: 50 * time.Millisecond, CacheRevalidate: time.Hour})
+	c, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	e, err := s.h.find([]byte("/a.bin"), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(c, "GET /a.bin HTTP/1.1\r\nHost: test\r\n\r\n")
+	wait := func(what string, done func(*file) bool) {
+		t.Helper()
+		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+			if f := e.plain.file.Load(); f != nil && done(f) {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatal(what)
+			}
+		}
+	}
+	wait("the file is not sent", func(f *file) bool { return f.refs.Load() == 2 })
+	wait("the client is not cut off", func(f *file) bool { return f.refs.Load() == 1 })
+	c.SetDeadline(time.Now().Add(20 * time.Second))
+	if n, err := io.Copy(io.Discard, c); n >= 16<<20 {
+		t.Errorf("the client got %d bytes, %v, want the body cut short", n, err)
+	}
+	// Who takes it at his own pace, and always something, gets it all.
+	if got := serve(t, Options{Root: dir, SendTimeout: 20 * time.Second}).get("/a.bin"); len(got.body) != 16<<20 {
+		t.Errorf("%d bytes, %v", len(got.body), got.err)
 	}
 }

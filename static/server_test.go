@@ -4,11 +4,14 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"math"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -117,4 +120,56 @@ func write(t testing.TB, dir, name, content string) string {
 func next(ctx *fasthttp.RequestCtx) {
 	ctx.SetStatusCode(299)
 	ctx.SetBodyString("application " + string(Path(ctx)))
+}
+
+func testRoot(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	write(t, dir, "index.html", "<p>home")
+	write(t, dir, "a.txt", "0123456789")
+	write(t, dir, "empty.txt", "")
+	write(t, dir, "with/index.html", "<p>with")
+	write(t, dir, "without/x.txt", "x")
+	write(t, dir, "été & co/100%.txt", "names")
+	write(t, dir, ".env", "SECRET=1")
+	write(t, dir, ".well-known/security.txt", "contact")
+	write(t, dir, "m.pyc", "code")
+	write(t, dir, "app.py", "source")
+	write(t, dir, "big.bin", strings.Repeat("0123456789abcdef", 100<<10/16*10))
+	if err := syscall.Mkfifo(filepath.Join(dir, "fifo"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	outside := t.TempDir()
+	write(t, outside, "secret.txt", "outside")
+	for link, target := range map[string]string{
+		"out.txt":        filepath.Join(outside, "secret.txt"),
+		"out":            outside,
+		"in.txt":         "a.txt",
+		"in":             "with",
+		"absolute.txt":   filepath.Join(dir, "a.txt"),
+		"loop":           "loop",
+		"without/up.txt": "../a.txt",
+	} {
+		if err := os.Symlink(target, filepath.Join(dir, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+var script = strings.Repeat("function answer(x) { return x + 42; }\n", 200)
+
+// believeAges makes h take even a file of this moment for old, so that a test need not
+// wait for what depends on age.
+func (h *Handler) believeAges() { h.youngAge = math.MinInt64 / 2 }
+
+// prose is text that an encoder has to work for.
+func prose(size int) string {
+	r := rand.New(rand.NewPCG(7, 7))
+	words := strings.Fields("the a of file document root served request answer coding level under over with fallthrough path")
+	var b strings.Builder
+	for b.Len() < size {
+		fmt.Fprintf(&b, "%s %d ", words[r.IntN(len(words))], r.IntN(1000))
+	}
+	return b.String()
 }

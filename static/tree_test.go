@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // What means "nothing here" is declined; what means trouble must not be, or the
@@ -65,5 +66,37 @@ func TestFollowSymlinksString(t *testing.T) {
 		if got := f.String(); got != want {
 			t.Errorf("FollowSymlinks(%d) = %q, want %q", int(f), got, want)
 		}
+	}
+}
+
+// A document root that is swung to another directory, as deployments do, is
+// followed.
+func TestRootIsReplaced(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "v1/a.txt", "one")
+	write(t, dir, "v2/a.txt", "two")
+	current := filepath.Join(dir, "current")
+	if err := os.Symlink("v1", current); err != nil {
+		t.Fatal(err)
+	}
+	s := serve(t, Options{Root: current})
+	if got := s.get("/a.txt"); got.body != "one" {
+		t.Fatalf("before: %q", got.body)
+	}
+	if err := os.Symlink("v2", current+".new"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(current+".new", current); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		got := s.get("/a.txt")
+		if got.body == "two" {
+			return
+		}
+		if got.body != "one" || time.Now().After(deadline) {
+			t.Fatalf("after: %q, want %q", got.body, "two")
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
 }

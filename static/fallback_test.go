@@ -1,0 +1,55 @@
+package static
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+func TestSPA(t *testing.T) {
+	dir := testRoot(t)
+	plain := serve(t, Options{Root: dir, SPA: "/index.html"})
+	app := serve(t, Options{Root: dir, SPA: "/index.html", Next: next})
+	for _, tt := range []struct {
+		target, accept string
+		plain, app     int
+	}{
+		{"/route/17", "text/html,*/*", 200, 200},
+		{"/route/17", "*/*", 200, 299},
+		{"/api/data", "application/json", 200, 299},
+		{"/missing.js", "*/*", 404, 299},
+		{"/v1.2/", "text/html", 200, 200},
+		{"/a/../b", "text/html", 404, 299},
+		{"/a.txt", "text/html", 200, 200},
+	} {
+		for s, want := range map[*testServer]int{plain: tt.plain, app: tt.app} {
+			got := s.get(tt.target, "Accept: "+tt.accept)
+			if got.status != want || (want == 200 && tt.target != "/a.txt" && got.body != "<p>home") {
+				t.Errorf("GET %s, Accept %s = %d %q, want %d", tt.target, tt.accept, got.status, got.body, want)
+			}
+		}
+	}
+}
+
+func TestErrorDocuments(t *testing.T) {
+	dir := testRoot(t)
+	write(t, dir, "errors/404.html", "<p>lost")
+	s := serve(t, Options{Root: dir, ErrorDocuments: map[int]string{404: "/errors/404.html"}})
+	got := s.get("/missing")
+	if got.status != 404 || got.body != "<p>lost" || got.header.Get("Content-Type") != "text/html; charset=utf-8" || got.header.Get("ETag") != "" {
+		t.Errorf("GET /missing = %d %q %v", got.status, got.body, got.header)
+	}
+	if got := s.do("POST", "/a.txt", "Content-Length: 0"); got.body != "405 Method Not Allowed\n" {
+		t.Errorf("405 = %q", got.body)
+	}
+	if got := s.do("HEAD", "/missing"); got.status != 404 || got.body != "" {
+		t.Errorf("HEAD = %d %q", got.status, got.body)
+	}
+	if err := os.Remove(filepath.Join(dir, "errors/404.html")); err != nil {
+		t.Fatal(err)
+	}
+	s2 := serve(t, Options{Root: dir})
+	if got := s2.get("/missing"); got.body != "404 Not Found\n" {
+		t.Errorf("without a document = %q", got.body)
+	}
+}

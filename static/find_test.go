@@ -1,0 +1,118 @@
+package static
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// What was found is believed for CacheRevalidate, and not longer.
+func TestRevalidate(t *testing.T) {
+	dir := t.TempDir()
+	p := write(t, dir, "a.txt", "one")
+	believing := serve(t, Options{Root: dir, CacheRevalidate: time.Hour})
+	asking := serve(t, Options{Root: dir, CacheRevalidate: -1})
+	check := func(when, path string, wantBelieving, wantAsking string) {
+		t.Helper()
+		if got := believing.get(path); got.body != wantBelieving {
+			t.Errorf("%s: with an hour's belief %s = %q, want %q", when, path, got.body, wantBelieving)
+		}
+		if got := asking.get(path); got.body != wantAsking {
+			t.Errorf("%s: asked each time %s = %q, want %q", when, path, got.body, wantAsking)
+		}
+	}
+	const missing = "404 Not Found\n"
+	check("at first", "/a.txt", "one", "one")
+	for range 3 { // a miss is remembered from the second time on
+		check("at first", "/b.txt", missing, missing)
+	}
+	q := write(t, dir, "new", "two")
+	if err := os.Rename(q, p); err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir, "b.txt", "b")
+	check("replaced", "/a.txt", "one", "two")
+	check("created", "/b.txt", missing, "b")
+	if err := os.WriteFile(p, []byte("six"), 0o644); err != nil { // in place, same size
+		t.Fatal(err)
+	}
+	check("written over", "/a.txt", "one", "six")
+	if err := os.Remove(p); err != nil {
+		t.Fatal(err)
+	}
+	check("removed", "/a.txt", "one", missing)
+}
+
+// Files are replaced by rename while many clients read them: every body is one of the
+// versions, whole, and fits its entity tag.
+func TestReplacedUnderLoad(t *testing.T) {
+	for _, size := range []int{100, 20 << 10, memoryLimit + 1, 300 << 10} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			dir := t.TempDir()
+			content := func(n int) string {
+				letter := n % 26
+				return strings.Repeat(string(rune('a'+letter)), size+letter%3)
+			}
+			write(t, dir, "a.txt", content(0))
+			s := serve(t, Options{Root: dir, CacheRevalidate: -1})
+			var stop atomic.Bool
+			var tags sync.Map
+			var readers, bodies = sync.WaitGroup{}, atomic.Int64{}
+			for reader := range 4 {
+				readers.Go(func() {
+					accept := []string{"identity", "gzip", "identity", "br"}[reader]
+					for !stop.Load() {
+						got := roundTrip(t, s.addr, "GET", "/a.txt", "Accept-Encoding: "+accept)
+						if got.status != 200 || got.err != nil {
+							continue // cut short, and the client sees it
+						}
+						body := string(decode(t, got.header.Get("Content-Encoding"), []byte(got.body)))
+						if len(body) == 0 || body != content(int(body[0]-'a')) {
+							t.Errorf("a body of %d bytes is mixed or cut", len(body))
+							return
+						}
+						if old, seen := tags.LoadOrStore(got.header.Get("ETag"), body); seen && old != body {
+							t.Errorf("two bodies for the tag %s", got.header.Get("ETag"))
+							return
+						}
+						bodies.Add(1)
+					}
+				})
+			}
+			for n := 1; n < 30; n++ {
+				p := write(t, dir, "next", content(n))
+				if err := os.Rename(p, filepath.Join(dir, "a.txt")); err != nil {
+					t.Fatal(err)
+				}
+				for seen := bodies.Load(); bodies.Load() < seen+2 && !t.Failed(); {
+					time.Sleep(100 * time.Microsecond)
+				}
+			}
+			stop.Store(true)
+			readers.Wait()
+		})
+	}
+}
+
+func TestDescriptorsAreClosed(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "a.bin", strings.Repeat("a", memoryLimit+1))
+	s := serve(t, Options{Root: dir, CacheRevalidate: time.Hour})
+	s.get("/a.bin")
+	if n := s.h.openFiles.Load(); n != 1 {
+		t.Fatalf("after a request: %d descriptors kept, want 1", n)
+	}
+	s.h.sweep() // clears the mark of use
+	s.h.sweep()
+	if n := s.h.openFiles.Load(); n != 0 {
+		t.Errorf("after two sweeps: %d descriptors kept, want none", n)
+	}
+	if got := s.get("/a.bin"); got.status != 200 || len(got.body) != memoryLimit+1 {
+		t.Errorf("after the sweep: %d, %d bytes", got.status, len(got.body))
+	}
+}
