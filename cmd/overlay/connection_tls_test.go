@@ -128,3 +128,26 @@ func TestPhasesOverTLS(t *testing.T) {
 		})
 	}
 }
+
+// A handshake that fails leaves no line in the access log, and a client that speaks
+// plain HTTP is told so.
+func TestPlainHTTPOnTLSPort(t *testing.T) {
+	s := startHTTP2(t, config{}, answerOK)
+	for sent, want := range map[string]string{
+		plainGet: "HTTP/1.0 400 Bad Request", "POST / HTTP/1.1\r\n\r\n": "This port speaks HTTPS", "\x16\x03\x01\x00\x02xx": "\x15", "hello, world\r\n": "",
+	} {
+		c := dial(t, strings.TrimPrefix(s.url, "https://"))
+		send(t, c, sent)
+		got, _ := io.ReadAll(c)
+		if !strings.Contains(string(got), want) {
+			t.Errorf("%q: got %q, want %q in it", sent, got, want)
+		}
+	}
+	if response, _ := s.exchange(t, request(t, "GET", s.url+"/marker", nil)); response.StatusCode != 200 {
+		t.Fatal(response.Status)
+	}
+	pollUntil(t, "the marker in the log", func() bool { return strings.Contains(s.log.String(), "/marker") })
+	if lines := strings.Count(s.log.String(), "\n"); lines != 1 {
+		t.Errorf("access log %q, want the marker alone", s.log.String())
+	}
+}

@@ -74,6 +74,26 @@ func (s *site) watchTLS() (stop func()) {
 	}
 }
 
+// plainAnswer is for clients that speak HTTP where HTTPS is spoken.
+const plainAnswer = "HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n" +
+	"400 Bad Request\nThis port speaks HTTPS: use https:// in place of http://.\n"
+
+// answerPlainHTTP tells a client why its handshake failed with err, if it has sent
+// a request in the clear: browsers do when somebody types an address with a port.
+func answerPlainHTTP(c *tlsConnection, err error) {
+	var record tls.RecordHeaderError
+	if !errors.As(err, &record) || record.Conn == nil {
+		return
+	}
+	for _, method := range []string{"GET /", "HEAD ", "POST ", "PUT /", "DELET", "OPTIO", "PATCH"} {
+		if string(record.RecordHeader[:]) == method {
+			_, _ = c.inner.Write([]byte(plainAnswer)) // the client may be gone already
+			c.inner.linger.Store(true)
+			return
+		}
+	}
+}
+
 // hideKeys keeps private keys out of what is served, wherever they are: those of
 // the site, and every folder of an authority (package certs) that this program knows.
 func (c *config) hideKeys(options *static.Options) error {

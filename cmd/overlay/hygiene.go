@@ -241,6 +241,13 @@ func (h *hygiene) parseError(ctx *fasthttp.RequestCtx, err error) {
 		_ = c.Close()
 		return
 	}
+	if c, ok := ctx.Conn().(*tlsConnection); ok && !c.ConnectionState().HandshakeComplete {
+		// The alert has said what is wrong; a response would have no key to be sent with.
+		h.log.Debug("TLS handshake failed", "reason", err.Error(), "client", ctx.RemoteAddr())
+		answerPlainHTTP(c, err)
+		_ = c.inner.Close()
+		return
+	}
 	status := statusOfParseError(err)
 	if why := refusalOf(&ctx.Request.Header); why != accepted {
 		status = why.status() // refused already, and its URI stopped fasthttp as well
