@@ -49,6 +49,7 @@ type keeper struct {
 // replacement asks a keeper to put another worker process into its place.
 type replacement struct {
 	reason string
+	stop   StopReason
 	result chan<- error // receives nil when the successor is ready, or why it is not; may be nil
 }
 
@@ -71,7 +72,7 @@ func (k *keeper) keep() {
 		what, why := k.attend(m)
 		switch what {
 		case eventStop:
-			g.finish(m)
+			g.finish(m, StopServer)
 			return
 		case eventEnded:
 			g.leave(m)
@@ -85,7 +86,7 @@ func (k *keeper) keep() {
 			}
 		case eventSleep:
 			k.group.opts.Logger.Info("worker process is stopped: nothing to do", "worker", m.worker.PID(), "inactivity_timeout", g.opts.InactivityTimeout)
-			g.finish(m)
+			g.finish(m, StopInactivity)
 			if !k.sleep() {
 				return
 			}
@@ -120,7 +121,7 @@ func (k *keeper) start() (*member, error) {
 	w, err := g.opts.Start(ctx)
 	if g.stopped.Err() != nil {
 		if err == nil {
-			g.stopWorker(w)
+			g.stopWorker(w, StopServer)
 		}
 		return nil, ErrStopping
 	}
@@ -198,14 +199,14 @@ func (k *keeper) succeed(m *member, why replacement) *member {
 	g.keepers.Add(1)
 	go func() {
 		defer g.keepers.Done()
-		g.finish(m)
+		g.finish(m, why.stop)
 	}()
 	return next
 }
 
 // finish lets m answer what it has, for the graceful timeout unless the group
 // is in a hurry, and ends it.
-func (g *group) finish(m *member) {
+func (g *group) finish(m *member, reason StopReason) {
 	g.leave(m)
 	timer := time.NewTimer(g.opts.GracefulTimeout)
 	defer timer.Stop()
@@ -216,10 +217,11 @@ func (g *group) finish(m *member) {
 		g.opts.Logger.Warn("worker process is stopped before it has finished", "worker", m.worker.PID(), "graceful_timeout", g.opts.GracefulTimeout)
 	case <-g.hurried.Done():
 	}
-	g.stopWorker(m.worker)
+	g.stopWorker(m.worker, reason)
 }
 
-func (g *group) stopWorker(w Worker) {
+func (g *group) stopWorker(w Worker, reason StopReason) {
+	tellReason(w, reason)
 	ctx, cancel := context.WithTimeout(context.Background(), g.opts.ShutdownTimeout)
 	defer cancel()
 	w.Stop(ctx)

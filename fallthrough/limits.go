@@ -32,12 +32,12 @@ func (k *keeper) attend(m *member) (event, replacement) {
 		case reason := <-m.worker.Leaving():
 			return eventReplace, replacement{reason: reason}
 		case reason := <-m.used:
-			return eventReplace, replacement{reason: reason}
+			return eventReplace, replacement{reason: reason, stop: StopMaximumRequests}
 		case r := <-k.replace:
 			return eventReplace, r
 		case <-tick:
-			if reason := k.group.overLimit(m); reason != "" {
-				return eventReplace, replacement{reason: reason}
+			if reason, stop := k.group.overLimit(m); stop != "" {
+				return eventReplace, replacement{reason: reason, stop: stop}
 			}
 			if k.group.mayStop(m) {
 				return eventSleep, replacement{}
@@ -50,27 +50,27 @@ func (o *GroupOptions) watchesLimits() bool {
 	return o.RestartInterval > 0 || o.CPUTimeLimit > 0 || o.MemoryLimit > 0 || o.InactivityTimeout > 0
 }
 
-// overLimit says which limit m has reached, or "".
-func (g *group) overLimit(m *member) string {
+// overLimit says which limit m has reached, in words and for the application, or "".
+func (g *group) overLimit(m *member) (string, StopReason) {
 	o := &g.opts
 	if now := time.Now(); o.RestartInterval > 0 && !now.Before(m.extended.Add(o.RestartInterval)) {
-		return fmt.Sprintf("restart interval of %v", o.RestartInterval)
+		return fmt.Sprintf("restart interval of %v", o.RestartInterval), StopRestartInterval
 	}
 	if o.CPUTimeLimit <= 0 && o.MemoryLimit <= 0 {
-		return ""
+		return "", ""
 	}
 	usage, err := m.worker.Usage()
 	if err != nil {
-		return "" // it is ending; Done tells
+		return "", "" // it is ending; Done tells
 	}
 	if o.CPUTimeLimit > 0 && usage.CPU-m.extendedCPU >= o.CPUTimeLimit {
 		m.lastCPU = usage.CPU
-		return fmt.Sprintf("CPU time limit of %v", o.CPUTimeLimit)
+		return fmt.Sprintf("CPU time limit of %v", o.CPUTimeLimit), StopCPUTime
 	}
 	if o.MemoryLimit > 0 && usage.Memory >= o.MemoryLimit {
-		return fmt.Sprintf("memory limit of %d bytes, it has %d", o.MemoryLimit, usage.Memory)
+		return fmt.Sprintf("memory limit of %d bytes, it has %d", o.MemoryLimit, usage.Memory), StopMemory
 	}
-	return ""
+	return "", ""
 }
 
 // extend lets m go on past its limits, since it could not be replaced. They

@@ -58,7 +58,7 @@ func (g *group) reload(ctx context.Context) error {
 func (k *keeper) request(ctx, stopped context.Context) error {
 	result := make(chan error, 1)
 	select {
-	case k.replace <- replacement{reason: "reload", result: result}:
+	case k.replace <- replacement{reason: "reload", stop: StopReload, result: result}:
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-stopped.Done():

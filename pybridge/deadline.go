@@ -131,6 +131,7 @@ func (w *Worker) overdue(x *exchange) {
 	w.mu.Unlock()
 
 	if again {
+		w.SetStopReason("request_timeout")
 		w.leave("a request was not ended by " + requestTimeoutName + ": " + request)
 		return
 	}

@@ -58,6 +58,9 @@ void pyb_leave_in_turn(struct pyb_thread *thread, int queued);
 void pyb_begin(struct pyb_thread *thread, uint32_t number);
 void pyb_end(struct pyb_thread *thread);
 
+/* pyb_running returns the number of the request that the calling thread runs, or -1. */
+long long pyb_running(void);
+
 /* pyb_check_fork ends this process if it was forked from the one with the Go
  * runtime: there is no server in it to go back to. */
 void pyb_check_fork(void);

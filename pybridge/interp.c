@@ -145,6 +145,12 @@ void pyb_end(struct pyb_thread *thread)
 	pthread_mutex_unlock(&threads_lock);
 }
 
+long long pyb_running(void)
+{
+	unsigned long long running = self == NULL ? 0 : atomic_load(&self->running);
+	return running == 0 ? -1 : (long long)(running & UINT32_MAX);
+}
+
 /* running_thread returns the thread that runs the request; threads_lock must be held. */
 static struct pyb_thread *running_thread(uint32_t number)
 {

@@ -41,6 +41,16 @@ type Options struct {
 	Threads int
 	// Multiprocess becomes wsgi.multiprocess.
 	Multiprocess bool
+
+	// What the application can ask its module overlay. Processes is the size of
+	// the process group, zero means 1.
+	Version      string
+	ProcessGroup string
+	Processes    int
+	// NoModWSGI leaves out the module mod_wsgi, which has the names that
+	// Apache's has.
+	NoModWSGI bool
+
 	// Environ holds what every environ of this application has beside the keys
 	// of PEP 3333, such as DOCUMENT_ROOT.
 	Environ []Variable
@@ -152,6 +162,10 @@ func (o Options) settings() map[string]any {
 		"directory":   o.Application.Directory,
 		"path":        path,
 		"threads":     o.Threads,
+		"processes":   max(o.Processes, 1),
+		"group":       o.ProcessGroup,
+		"version":     o.Version,
+		"mod_wsgi":    !o.NoModWSGI,
 		"window":      o.window(),
 		"environ":     environ,
 		"environment": variables,

@@ -4,6 +4,7 @@ import (
 	"embed"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -15,7 +16,11 @@ var workerFiles embed.FS
 
 // workerModules are the modules of the worker program in the order in which
 // they are made: each imports only those before it. The last one has main.
-var workerModules = []string{"frames", "streams", "wsgi", "threads", "application", "main"}
+var workerModules = []string{"frames", "streams", "wsgi", "threads", "application", "host", "main"}
+
+// importedModules are those that are made when the application imports overlay
+// or mod_wsgi.
+var importedModules = []string{"events", "observe", "metrics", "overlay_module", "mod_wsgi_module"}
 
 // bootCommand is the program text on the command line of a worker process. It
 // reads the rest from descriptor 3: a length in ten digits, and that much of
@@ -31,7 +36,7 @@ sys.exit(n["boot"](h["sources"],h["order"],3,4,h["settings"]))`
 // workerSources returns the worker program, module name to source text.
 var workerSources = sync.OnceValue(func() map[string]any {
 	sources := map[string]any{}
-	for _, name := range append([]string{"boot"}, workerModules...) {
+	for _, name := range slices.Concat([]string{"boot"}, workerModules, importedModules) {
 		text, err := workerFiles.ReadFile(path.Join("worker", name+".py"))
 		if err != nil {
 			panic(fmt.Sprintf("pybridge: worker program: %v", err)) // not built as it should be

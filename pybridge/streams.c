@@ -64,10 +64,30 @@ static PyObject *native_warn(PyObject *ignored, PyObject *text)
 	return py.PyBool_FromLong(1);
 }
 
+/* native.use(callable): the application from the next request on. The one before
+ * it keeps its reference: a thread may be calling it. */
+static PyObject *native_use(PyObject *ignored, PyObject *application)
+{
+	(void)ignored;
+	py.Py_IncRef(application);
+	pyb_program.application = application;
+	return py.PyBool_FromLong(1);
+}
+
+/* native.running(): the number of the request that this thread runs, or -1 */
+static PyObject *native_running(PyObject *ignored, PyObject *arguments)
+{
+	(void)ignored;
+	(void)arguments;
+	return py.PyLong_FromLongLong(pyb_running());
+}
+
 static struct PyMethodDef native_functions[] = {
 	{"send", native_send, METH_O, NULL},
 	{"send_file", native_send_file, METH_VARARGS, NULL},
 	{"warn", native_warn, METH_O, NULL},
+	{"use", native_use, METH_O, NULL},
+	{"running", native_running, METH_VARARGS, NULL},
 };
 
 PyObject *pyb_streams_native(uintptr_t go)

@@ -51,9 +51,10 @@ type Worker struct {
 
 	kick    chan struct{} // says that out is not empty
 	leaving chan string
-	files   chan []string // answers to frameAskFiles
-	done    chan struct{} // closed when the process is gone and every request has been told
-	stopped atomic.Bool   // Stop was called
+	files   chan []string          // answers to frameAskFiles
+	done    chan struct{}          // closed when the process is gone and every request has been told
+	stopped atomic.Bool            // Stop was called
+	reason  atomic.Pointer[string] // why the process is stopped, for its exit handlers; nil for no reason of ours
 
 	mu     sync.Mutex // guards what follows
 	out    outgoing
@@ -145,12 +146,27 @@ func (w *Worker) Leaving() <-chan string { return w.leaving }
 // State describes how the process ended, for the log; "" while it lives.
 func (w *Worker) State() string { return w.process.state() }
 
+// SetStopReason says why Stop will be called, one of the words of overlay's event
+// process_stopping (docs/python-api.md). The first call counts.
+func (w *Worker) SetStopReason(reason string) { w.reason.CompareAndSwap(nil, &reason) }
+
+// orderStop sends the order to leave, with its reason. A failed write means that
+// the process is going.
+func (w *Worker) orderStop() {
+	reason := ""
+	if p := w.reason.Load(); p != nil {
+		reason = *p
+	}
+	frame := appendFrameHeader(nil, frameHeader{kind: frameStop, length: len(reason)})
+	_, _ = w.control.Write(append(frame, reason...))
+}
+
 // Stop tells the worker process to run its exit handlers and end, and waits
 // for that. When ctx ends first, the process is killed. Requests that it still
 // holds get ErrGone.
 func (w *Worker) Stop(ctx context.Context) {
 	w.stopped.Store(true)
-	w.order(frameHeader{kind: frameStop})
+	w.orderStop()
 	select {
 	case <-w.done:
 	case <-ctx.Done():

@@ -71,6 +71,10 @@ func pythonOptions(cfg *config, app *applicationConfig, python string) pybridge.
 		},
 		Threads:          cfg.Threads,
 		Multiprocess:     cfg.Processes > 1,
+		Version:          overlayVersion(),
+		ProcessGroup:     app.MountPoint,
+		Processes:        cfg.Processes,
+		NoModWSGI:        cfg.NoModWSGIModule,
 		RequestTimeout:   cfg.RequestTimeout,
 		InterruptTimeout: cfg.InterruptTimeout,
 		DeadlockTimeout:  cfg.DeadlockTimeout,
@@ -129,6 +133,13 @@ func startWorker(ctx context.Context, options pybridge.Options, workers *workerS
 	}
 	workers.add(w)
 	return pythonWorker{w}, nil
+}
+
+// SetStopReason implements fallthru.ReasonTaker.
+func (w pythonWorker) SetStopReason(reason fallthru.StopReason) {
+	if t, ok := w.pythonHost.(interface{ SetStopReason(string) }); ok {
+		t.SetStopReason(string(reason))
+	}
 }
 
 // startError turns the error of a start into one that fallthru knows.

@@ -31,6 +31,7 @@ type config struct {
 	Processes        int
 	Threads          int
 	ThreadsGiven     bool          // Threads was asked for; a free-threaded Python has another default
+	NoModWSGIModule  bool          // the application cannot import mod_wsgi
 	QueueBacklog     int           // requests that may wait for a free thread
 	QueueTimeout     time.Duration // longest wait for a free thread
 	StartupTimeout   time.Duration // from start of a worker process to its ready message

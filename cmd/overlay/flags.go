@@ -59,6 +59,7 @@ type serveCommand struct {
 	Python           string       `group:"Python" placeholder:"PATH" help:"Interpreter that runs the application, or the folder of a virtual environment. Default: the one in $$VIRTUAL_ENV, else in .venv beside the application, else python3 on PATH."`
 	PythonPath       repeatedList `group:"Python" placeholder:"DIR" help:"Add DIR to sys.path and read its .pth files. Repeatable."`
 	EmbeddedMode     bool         `group:"Python" help:"Run Python inside the server process: faster by far, but a crash of the application ends the server. Needs a shared libpython."`
+	NoModWsgiModule  bool         `group:"Python" name:"no-mod-wsgi-module" help:"Leave out the module mod_wsgi, which gives monitoring written for Apache's mod_wsgi what it looks for; the module overlay stays."`
 
 	Processes      int           `group:"Processes and queue" placeholder:"N" default:"1" help:"Worker processes."`
 	Threads        int           `group:"Processes and queue" placeholder:"N" default:"5" help:"Request threads in each worker process."`

@@ -153,6 +153,7 @@ func (k *checker) numbers() error {
 		return usagef("there is no unlimited body: give the largest that you expect, such as 10G", "--limit-request-body: got 0, want more")
 	}
 	k.cfg.Processes, k.cfg.Threads = k.Processes, k.Threads
+	k.cfg.NoModWSGIModule = k.NoModWsgiModule
 	k.cfg.QueueBacklog, k.cfg.QueueTimeout = k.QueueBacklog, k.QueueTimeout
 	k.cfg.StartupTimeout, k.cfg.GracefulTimeout = k.StartupTimeout, k.GracefulTimeout
 	k.cfg.RequestTimeout, k.cfg.InterruptTimeout = k.RequestTimeout, k.InterruptTimeout
@@ -211,7 +212,7 @@ func (k *checker) effect() error {
 	if k.cfg.Application.Type == applicationStatic {
 		for _, option := range []string{
 			"callable-object", "mount-point", "working-directory", "setenv", "python", "python-path", "embedded-mode",
-			"processes", "threads", "queue-backlog", "queue-timeout", "startup-timeout", "limit-request-body",
+			"no-mod-wsgi-module", "processes", "threads", "queue-backlog", "queue-timeout", "startup-timeout", "limit-request-body",
 			"request-timeout", "interrupt-timeout", "deadlock-timeout", "shutdown-timeout",
 			"maximum-requests", "restart-interval", "cpu-time-limit", "memory-limit",
 			"inactivity-timeout", "processes-min", "reload-on-changes", "reload-pattern", "disable-reloading", "rolling",

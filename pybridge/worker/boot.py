@@ -21,6 +21,7 @@ def boot(sources, order, control_descriptor, data_descriptor, settings):
     """Installs the modules named in order and runs the last one's main."""
     package = type(sys)("_overlay")
     package.__path__ = []
+    package.sources = sources  # those not in order are loaded when they are imported (host.py)
     sys.modules["_overlay"] = package
     for name in order:
         module = type(sys)("_overlay." + name)

@@ -9,9 +9,9 @@ import sys
 import threading  # here, so that the thread that loads the application is the main thread
 from io import BytesIO  # noqa: F401: for the C core
 
-from _overlay import application, streams
+from _overlay import application, host, streams
 from _overlay.main import interpreter
-from _overlay.native import send, send_file, warn
+from _overlay.native import running, send, send_file, use, warn
 from _overlay.streams import end_lines, partial  # noqa: F401: for the C core
 from _overlay.threads import stack_of
 from _overlay.wsgi import ClientGone, Exchange, RequestTimeout, Requests, describe
@@ -53,6 +53,7 @@ def main(output_descriptor, error_descriptor, settings):
     sys.stderr = sys.__stderr__ = _errors = streams.LineStream(error_descriptor)
     streams.standard[:] = sys.stdout, sys.stderr
     refuse_signals()
+    host.begin(settings).daemon = False
 
 
 def load():
@@ -71,7 +72,16 @@ def load():
     values.update(_settings["environment"])
     values.setdefault("SCRIPT_FILENAME", file)
     shape = Requests(values, _errors).shape
+    host.this.attach(app, use, here)
+    if host.this.observer is not None:  # it was asked for while the application was loaded
+        app = host.this.observer
     return None
+
+
+def here():
+    """What the calling thread runs, as Pool.running tells it of all threads."""
+    number = running()
+    return [] if number < 0 else [(number, threading.get_ident())]
 
 
 def about():
@@ -130,6 +140,7 @@ def stop():
     """Runs the exit handlers, as a Python that ends does."""
     import atexit
 
+    host.this.stopping("shutdown_signal")
     try:
         threading._shutdown()
         atexit._run_exitfuncs()

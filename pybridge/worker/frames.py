@@ -47,7 +47,7 @@ FILES = 37  # the answer to ASK_FILES: names, NUL between them
 STACK = 36  # the stack of the thread that is being interrupted, for the log
 
 # Control socket, server process to worker.
-STOP = 48  # leave now; nothing is in flight
+STOP = 48  # leave now, nothing is in flight; why, as in process_stopping
 INTERRUPT = 49  # raise overlay.RequestTimeout in the thread of this request
 PING = 50  # answer with ALIVE
 ASK_FILES = 51  # which files have been imported since the last time?

@@ -4,7 +4,7 @@ import os
 import sys
 from _socket import AF_UNIX, SOCK_STREAM, socket
 
-from _overlay import application, streams
+from _overlay import application, host, streams
 from _overlay.frames import (
     ALIVE,
     ASK_FILES,
@@ -32,6 +32,7 @@ class Control:
         self.rest = b""
         self.files = application.Files()
         self.pool = None  # whose requests it may be told to interrupt
+        self.reason = ""  # why this process is to end
 
     def send(self, kind, text):
         # A list of files is no text: part of a name would be another name.
@@ -54,8 +55,10 @@ class Control:
             length, number, kind, _, _, _ = HEADER.unpack_from(data)
             if len(data) < HEADER_SIZE + length:
                 break
+            payload = data[HEADER_SIZE : HEADER_SIZE + length]
             data = data[HEADER_SIZE + length :]
             if kind == STOP:
+                self.reason = payload.decode("utf-8", "replace")
                 return False
             if kind == PING:
                 self.send(ALIVE, "")
@@ -71,6 +74,7 @@ def main(control_descriptor, data_descriptor, settings):
     """Runs the worker program. The caller exits with its result."""
     control = Control(control_descriptor)
     errors = streams.install()
+    process = host.begin(settings)
     enable_faulthandler()
     leave_on_signals(control)
     try:
@@ -88,10 +92,12 @@ def main(control_descriptor, data_descriptor, settings):
     data_socket = socket(AF_UNIX, SOCK_STREAM, 0, data_descriptor)
     pool = Pool(data_socket, app, Requests(base, errors), settings["threads"], settings["window"])
     control.pool = pool
+    process.attach(app, pool.use, pool.running)
     keep_from_children(control, pool)
     pool.start()
     control.send(READY, "\0".join(interpreter()))
     pool.watch(control_descriptor, control.on_readable)
+    process.stopping(control.reason)
     pool.close()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -140,6 +146,7 @@ def leave_on_signals(control):
     import signal
 
     def leave(number, frame):
+        host.this.reason = "graceful_signal" if number == signal.SIGUSR1 else "shutdown_signal"
         control.send(LEAVING, signal.Signals(number).name)
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):

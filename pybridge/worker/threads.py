@@ -151,6 +151,14 @@ class Pool:
         os.set_blocking(self.wake_writer, False)
         self.closed = False
 
+    def use(self, application):
+        """Calls this application from the next request on."""
+        self.application = application
+
+    def running(self):
+        """The requests in flight: number and thread identifier of each."""
+        return [(number, exchange.thread) for number, exchange in self.exchanges.copy().items()]
+
     def start(self):
         for number in range(1, self.threads + 1):
             Thread(target=self.serve, name="overlay-%d" % number, daemon=True).start()
