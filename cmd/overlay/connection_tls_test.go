@@ -134,7 +134,7 @@ func TestPhasesOverTLS(t *testing.T) {
 func TestPlainHTTPOnTLSPort(t *testing.T) {
 	s := startHTTP2(t, config{}, answerOK)
 	for sent, want := range map[string]string{
-		plainGet: "HTTP/1.0 400 Bad Request", "POST / HTTP/1.1\r\n\r\n": "This port speaks HTTPS", "\x16\x03\x01\x00\x02xx": "\x15", "hello, world\r\n": "",
+		plainGet: "HTTP/1.0 400 Bad Request", "POST / HTTP/1.1\r\n\r\n": "This port speaks HTTPS", "\x16\x03\x01\x00\x05xxxxx": "\x15", "hello, world\r\n": "",
 	} {
 		c := dial(t, strings.TrimPrefix(s.url, "https://"))
 		send(t, c, sent)
