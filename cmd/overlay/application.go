@@ -103,7 +103,7 @@ func groupOptions(cfg *config, start fallthru.Starter, log *slog.Logger) fallthr
 	return fallthru.GroupOptions{
 		Start:          start,
 		HandAhead:      ahead,
-		Processes:      cfg.Processes,
+		Processes:      groupSize(cfg),
 		Threads:        cfg.Threads,
 		QueueBacklog:   noneIfZero(cfg.QueueBacklog),
 		QueueTimeout:   cfg.QueueTimeout,

@@ -37,6 +37,15 @@ func starter(cfg *config, options pybridge.Options, workers *workerSet) fallthru
 	}
 }
 
+// groupSize returns how many hosts of the application this process has. In
+// embedded mode the others are in server processes of their own.
+func groupSize(cfg *config) int {
+	if cfg.Application.Embedded {
+		return 1
+	}
+	return cfg.Processes
+}
+
 // embedded checks --embedded-mode against what has no meaning with it: the
 // server process cannot be replaced while it serves.
 func (k *checker) embedded() error {
@@ -50,15 +59,12 @@ func (k *checker) embedded() error {
 	if len(k.cfg.MoreApplications) > 0 {
 		return usagef("leave out one of them", "--mount with --embedded-mode: one server process hosts one application")
 	}
-	if k.Processes > 1 {
-		return usagef("leave out one of them", "--processes %d with --embedded-mode: one server process hosts one Python", k.Processes)
-	}
 	for _, option := range []string{
 		"maximum-requests", "restart-interval", "cpu-time-limit", "memory-limit", "inactivity-timeout", "processes-min",
 		"reload-on-changes", "reload-pattern", "disable-reloading", "rolling", "deadlock-timeout",
 	} {
 		if k.given[option] > 0 {
-			return usagef("leave out one of them", "--%s has no effect with --embedded-mode: there is no worker process to replace", option)
+			return usagef("leave out one of them", "--%s has no effect with --embedded-mode: worker processes have it", option)
 		}
 	}
 	k.cfg.Reload = reloadConfig{}

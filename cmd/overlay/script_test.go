@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -23,6 +24,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"overlay/pybridge"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -54,13 +57,14 @@ func TestMain(m *testing.M) {
 //	                            is sent again until the status is the one wanted
 //	answer NAME                 wait for what get -later NAME gets
 //	await FILE                  wait until there is FILE
-//	signal [-name NAME] TERM|INT
+//	signal [-name NAME] TERM|INT|HUP
 //	ended [-name NAME]          wait for the end of a server, which must exit with 0;
 //	                            stdout and stderr are what it wrote in its life
 //	quit [-name NAME]           signal TERM, then ended
 //	certificate PREFIX          write PREFIX.crt and PREFIX.key
 //
-// and the condition [python]: there is a python3.
+// and the conditions [python]: there is a python3, and [embedded]: this program
+// can host it.
 func TestScripts(t *testing.T) {
 	overlay, err := exec.LookPath("overlay")
 	if err != nil {
@@ -82,8 +86,11 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Condition: func(name string) (bool, error) {
-			if name == "python" {
+			switch name {
+			case "python":
 				return python != "", nil
+			case "embedded":
+				return python != "" && embeddable(python), nil
 			}
 			return false, fmt.Errorf("unknown condition %q", name)
 		},
@@ -93,6 +100,12 @@ func TestScripts(t *testing.T) {
 			"certificate": scriptCertificate,
 		},
 	})
+}
+
+// embeddable reports whether this build has embedded mode, and python a library.
+func embeddable(python string) bool {
+	_, err := pybridge.Library(context.Background(), python)
+	return pybridge.EmbeddedAvailable && err == nil
 }
 
 // findTestPython returns the python3 on PATH, "" if there is none that runs.
@@ -229,9 +242,9 @@ func takeServer(ts *testscript.TestScript, args []string) (*scriptServer, []stri
 
 func scriptSignal(ts *testscript.TestScript, neg bool, args []string) {
 	s, args := takeServer(ts, args)
-	signals := map[string]os.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT}
+	signals := map[string]os.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "HUP": syscall.SIGHUP}
 	if neg || len(args) != 1 || signals[args[0]] == nil {
-		ts.Fatalf("usage: signal [-name NAME] TERM|INT")
+		ts.Fatalf("usage: signal [-name NAME] TERM|INT|HUP")
 	}
 	ts.Check(s.cmd.Process.Signal(signals[args[0]]))
 }

@@ -24,10 +24,17 @@ import (
 //
 // stdout gets the access log, stderr the banner and the log.
 func serve(ctx context.Context, cfg *config, stdout, stderr io.Writer) error {
+	heir, err := inherit()
+	switch {
+	case err != nil:
+		return err
+	case heir == nil && cfg.Application.Embedded && cfg.Processes > 1:
+		return oversee(ctx, cfg, stderr)
+	}
 	ctx, signals := watchSignals(ctx)
 	defer signals.stop()
 	log := newLogger(stderr, cfg)
-	site := &site{cfg: cfg, log: log}
+	site := &site{cfg: cfg, log: log, heir: heir}
 	if err := site.listen(); err != nil {
 		return err
 	}
@@ -60,13 +67,20 @@ func serve(ctx context.Context, cfg *config, stdout, stderr io.Writer) error {
 	defer site.close()
 	defer site.watchTLS()()
 
+	if heir != nil {
+		if err := heir.await(ctx, site.app); err != nil {
+			return err
+		}
+	}
 	failed := site.start()
 	if site.app != nil {
 		// Files are served already; the banner waits, so that whoever reads it
 		// finds the application there. Why it is not, the log has said.
 		info.AppError = site.app.Wait(ctx)
 	}
-	if ctx.Err() == nil {
+	if heir != nil {
+		heir.say(info.AppError)
+	} else if ctx.Err() == nil {
 		banner(stderr, cfg, info)
 		cfg.Share.say(stderr, info)
 	}
@@ -80,8 +94,9 @@ func serve(ctx context.Context, cfg *config, stdout, stderr io.Writer) error {
 
 // site is everything that serves one command line.
 type site struct {
-	cfg *config
-	log *slog.Logger
+	cfg  *config
+	log  *slog.Logger
+	heir *heir // nil unless this is one of several server processes
 
 	http, https net.Listener // nil when not asked for
 	files       *static.Handler
@@ -95,6 +110,10 @@ type site struct {
 // listen opens the listeners first, so that a taken port is known before
 // anything is started.
 func (s *site) listen() (err error) {
+	if s.heir != nil {
+		s.heir.listen(s)
+		return nil
+	}
 	if !s.cfg.NoHTTP {
 		s.http, err = listen(s.cfg.Host, s.cfg.Port, "--port")
 	}

@@ -1,0 +1,380 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"overlay/fallthrough"
+)
+
+// With --embedded-mode and --processes N there are N server processes on the same
+// listening sockets, and this one, which only looks after them: it starts them,
+// starts another when one ends, and on SIGHUP replaces them one after the other.
+
+// serverVariable names the listeners that a server process inherits, "http",
+// "https" or both: descriptors from 4 on. Descriptor 3 takes what it has to say.
+// The word successor in front says that it is to take the place of another one.
+const (
+	serverVariable = "OVERLAY_SERVER_LISTENERS"
+	successorWord  = "successor"
+)
+
+// heir is what a server process has from the process that looks after it.
+type heir struct {
+	listeners map[string]net.Listener
+	ready     *os.File
+	successor bool
+}
+
+// inherit returns what this process has inherited, nil if it is nobody's server
+// process. The application does not see the variable.
+func inherit() (*heir, error) {
+	value, ok := os.LookupEnv(serverVariable)
+	if !ok {
+		return nil, nil
+	}
+	if err := os.Unsetenv(serverVariable); err != nil {
+		return nil, err
+	}
+	syscall.CloseOnExec(3)
+	h := &heir{listeners: map[string]net.Listener{}, ready: os.NewFile(3, "ready")}
+	names := strings.Fields(value)
+	if len(names) > 0 && names[0] == successorWord {
+		h.successor, names = true, names[1:]
+	}
+	for i, name := range names {
+		file := os.NewFile(uintptr(4+i), name)
+		l, err := net.FileListener(file)
+		closeQuietly(file)
+		if err != nil {
+			return nil, fmt.Errorf("take over the listener for %s: %w", name, err)
+		}
+		tcp, ok := l.(*net.TCPListener)
+		if !ok {
+			return nil, fmt.Errorf("take over the listener for %s: it is %s", name, l.Addr().Network())
+		}
+		h.listeners[name] = &drainingListener{TCPListener: tcp}
+	}
+	return h, nil
+}
+
+// listen gives s the listeners.
+func (h *heir) listen(s *site) {
+	if l := h.listeners["http"]; l != nil {
+		s.http = l
+	}
+	if l := h.listeners["https"]; l != nil {
+		s.https = l
+	}
+}
+
+// await waits until the application of a successor runs. One whose application does
+// not must not take a request from the process that it was to follow.
+func (h *heir) await(ctx context.Context, app *fallthru.Handler) error {
+	if !h.successor {
+		return nil
+	}
+	err := app.Wait(ctx)
+	if err != nil {
+		h.say(err)
+	}
+	return err
+}
+
+// say tells that the server process is ready, or why its application is not.
+func (h *heir) say(err error) {
+	text := readyText
+	if err != nil {
+		text = err.Error()
+	}
+	_, _ = h.ready.WriteString(text) // whoever looked after this process may be gone
+	closeQuietly(h.ready)
+}
+
+// readyText is what heir.say writes when there is no error.
+const readyText = "ready"
+
+// overseer looks after the server processes.
+type overseer struct {
+	cfg       *config
+	log       *slog.Logger
+	listeners []*os.File
+	names     string          // of listeners, for serverVariable
+	hard      context.Context // done when the processes are to end at once
+	all       sync.WaitGroup
+}
+
+// serverProcess is one of them.
+type serverProcess struct {
+	cmd   *exec.Cmd
+	ready chan error    // receives nil once its application runs
+	ended chan struct{} // closed when it has ended
+	born  time.Time
+}
+
+// oversee runs the server processes until a signal or ctx ends that.
+func oversee(ctx context.Context, cfg *config, stderr io.Writer) error {
+	ctx, signals := watchSignals(ctx)
+	defer signals.stop()
+	o := &overseer{cfg: cfg, log: newLogger(stderr, cfg), hard: signals.second()}
+	site := &site{cfg: cfg, log: o.log}
+	if err := site.listen(); err != nil {
+		return err
+	}
+	defer site.closeListeners() // open until the end, so that what has connected is never refused
+	info := site.addresses()
+	python, err := inspectPython(ctx, cfg.Application.Python, cfg.Application.venvDir())
+	if err == nil {
+		err = checkEmbedded(ctx, cfg, python.Path)
+	}
+	if err == nil {
+		err = o.lend(site)
+	}
+	if err != nil {
+		return err
+	}
+	info.PythonPath, info.PythonVersion = python.Path, python.String()
+
+	reloads := make([]chan chan error, cfg.Processes)
+	first := make(chan error, cfg.Processes)
+	for i := range reloads {
+		reloads[i] = make(chan chan error)
+		o.all.Go(func() { o.keep(ctx, first, reloads[i]) })
+	}
+	for range reloads {
+		select {
+		case err := <-first:
+			info.AppError = errors.Join(info.AppError, err)
+		case <-ctx.Done():
+		}
+	}
+	if ctx.Err() == nil {
+		banner(stderr, cfg, info)
+		cfg.Share.say(stderr, info)
+	}
+	o.reload(ctx, reloads)
+	o.all.Wait()
+	return nil
+}
+
+// lend makes the descriptors that every server process inherits.
+func (o *overseer) lend(s *site) error {
+	for _, l := range []struct {
+		name     string
+		listener net.Listener
+	}{{"http", s.http}, {"https", s.https}} {
+		if l.listener == nil {
+			continue
+		}
+		file, err := l.listener.(*drainingListener).File()
+		if err != nil {
+			return fmt.Errorf("share the listener for %s: %w", l.name, err)
+		}
+		o.listeners = append(o.listeners, file)
+		o.names = strings.TrimSpace(o.names + " " + l.name)
+	}
+	return nil
+}
+
+// keep sees to it that one server process runs until ctx ends. first receives
+// whether its application runs, once.
+func (o *overseer) keep(ctx context.Context, first chan<- error, reload <-chan chan error) {
+	p := o.restart(ctx, nil)
+	if p == nil {
+		return
+	}
+	first <- o.await(ctx, p)
+	for {
+		select {
+		case <-ctx.Done():
+			o.stop(p)
+			return
+		case answer := <-reload:
+			successor, err := o.succeed(ctx)
+			if err == nil {
+				old := p
+				p = successor
+				o.all.Go(func() { o.stop(old) })
+			}
+			answer <- err
+		case <-p.ended:
+			o.log.Error("server process ended", "process", p.cmd.Process.Pid, "state", p.cmd.ProcessState.String())
+			if p = o.restart(ctx, p); p == nil {
+				return
+			}
+		}
+	}
+}
+
+// restart starts a server process, at once or, when the one before did not live
+// long, after a pause. It returns nil when ctx ends before.
+func (o *overseer) restart(ctx context.Context, before *serverProcess) *serverProcess {
+	const shortLife, pause = 2 * time.Second, time.Second
+	for wait := before != nil && time.Since(before.born) < shortLife; ; wait = true {
+		if wait {
+			select {
+			case <-time.After(pause):
+			case <-ctx.Done():
+			}
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		p, err := o.start("")
+		if err == nil {
+			return p
+		}
+		o.log.Error("server process not started", "error", err)
+	}
+}
+
+// succeed starts a server process that takes the place of another, and waits
+// until its application runs. One whose application does not is ended.
+func (o *overseer) succeed(ctx context.Context) (*serverProcess, error) {
+	p, err := o.start(successorWord + " ")
+	if err != nil {
+		return nil, err
+	}
+	if err := o.await(ctx, p); err != nil {
+		o.all.Go(func() { o.stop(p) })
+		return nil, err
+	}
+	return p, nil
+}
+
+// await waits until the application of p runs, or it is known why it does not.
+func (o *overseer) await(ctx context.Context, p *serverProcess) error {
+	select {
+	case err := <-p.ready:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// start starts this program again, with its listeners; word goes in front of their
+// names.
+func (o *overseer) start(word string) (*serverProcess, error) {
+	program, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	p := &serverProcess{ready: make(chan error, 1), ended: make(chan struct{}), born: time.Now()}
+	p.cmd = &exec.Cmd{
+		Path:       program,
+		Args:       os.Args,
+		Env:        append(os.Environ(), serverVariable+"="+word+o.names),
+		Stdout:     os.Stdout,
+		Stderr:     os.Stderr,
+		ExtraFiles: append([]*os.File{writer}, o.listeners...),
+		// Ctrl-C in the terminal is for this process, which tells the others; and
+		// none of them outlives it.
+		SysProcAttr: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM},
+	}
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread() // Pdeathsig comes when the thread that started it ends
+		defer runtime.UnlockOSThread()
+		err := p.cmd.Start()
+		started <- err
+		if err == nil {
+			_ = p.cmd.Wait() // ProcessState tells how it ended
+			close(p.ended)
+		}
+	}()
+	err = <-started
+	closeQuietly(writer)
+	if err != nil {
+		closeQuietly(reader)
+		return nil, err
+	}
+	go func() {
+		defer closeQuietly(reader)
+		text, _ := io.ReadAll(reader) // an error is an end as well
+		switch string(text) {
+		case readyText:
+			p.ready <- nil
+		case "":
+			p.ready <- errors.New("the server process ended before it was ready")
+		default:
+			p.ready <- errors.New(string(text))
+		}
+	}()
+	return p, nil
+}
+
+// stop lets a server process finish its requests and waits for its end. When
+// there is no more time, it is told again, and then killed.
+func (o *overseer) stop(p *serverProcess) {
+	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended just now
+	select {
+	case <-p.ended:
+		return
+	case <-o.hard.Done():
+		_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	case <-time.After(o.cfg.GracefulTimeout + o.cfg.ShutdownTimeout + time.Second):
+	}
+	select {
+	case <-p.ended:
+	case <-time.After(o.cfg.ShutdownTimeout + time.Second):
+		_ = p.cmd.Process.Kill()
+		<-p.ended
+	}
+}
+
+// reload replaces the server processes, one after the other, with each SIGHUP
+// until ctx ends.
+func (o *overseer) reload(ctx context.Context, processes []chan chan error) {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangup:
+		}
+		o.log.Info("reloading the application", "reason", "SIGHUP")
+		start := time.Now()
+		err := o.replace(ctx, processes)
+		if err != nil {
+			o.log.Error("not reloaded; the code from before goes on serving", "error", err)
+			continue
+		}
+		o.log.Info("the application is reloaded", "took", time.Since(start).Round(time.Millisecond))
+	}
+}
+
+func (o *overseer) replace(ctx context.Context, processes []chan chan error) error {
+	for _, process := range processes {
+		answer := make(chan error, 1)
+		select {
+		case process <- answer:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if err := <-answer; err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// closeQuietly closes a file that nothing was written to that matters.
+func closeQuietly(f *os.File) { _ = f.Close() }
