@@ -1,6 +1,7 @@
 package static
 
 import (
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
@@ -130,6 +131,31 @@ func TestBestFormInTheBackground(t *testing.T) {
 				t.Fatalf("GET %s: no best form", target)
 			}
 			time.Sleep(5 * time.Millisecond)
+		}
+	}
+}
+
+// Text without repetition: the quick encoders of gzip and zstd store it as it is.
+func TestQuickFormUseless(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 3))
+	b := make([]byte, 50<<10)
+	for i := range b {
+		b[i] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"[r.IntN(64)]
+	}
+	dir := t.TempDir()
+	write(t, dir, "data.txt", string(b))
+	s := serve(t, Options{Root: dir})
+	s.h.believeAges()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		got := s.get("/data.txt", "Accept-Encoding: gzip")
+		if got.status != 200 || len(got.body) > len(b) || string(decode(t, got.header.Get("Content-Encoding"), []byte(got.body))) != string(b) {
+			t.Fatalf("GET = %d, %d bytes", got.status, len(got.body))
+		}
+		if len(got.body) < len(b)*8/10 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("no form smaller than %d bytes", len(got.body))
 		}
 	}
 }
