@@ -56,6 +56,9 @@ func (k *checker) embedded() error {
 	if !pybridge.EmbeddedAvailable {
 		return usagef("build with CGO_ENABLED=1", "--embedded-mode is not part of this build of overlay")
 	}
+	if k.CacheSelf != "" && k.Processes > 1 {
+		return usagef("leave out one of them", "--cache-self with --embedded-mode --processes %d: only one server process can listen there", k.Processes)
+	}
 	if len(k.cfg.MoreApplications) > 0 {
 		return usagef("leave out one of them", "--mount with --embedded-mode: one server process hosts one application")
 	}

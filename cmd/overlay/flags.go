@@ -48,6 +48,9 @@ type serveCommand struct {
 	CacheSize         byteSize      `group:"Files" placeholder:"SIZE" default:"256M" help:"Memory for small files and compressed forms; 0 means none."`
 	CacheRevalidate   time.Duration `group:"Files" placeholder:"TIME" default:"1s" help:"Time for which a look at the file system is believed; 0 looks at every request."`
 	CacheEntries      int           `group:"Files" placeholder:"N" default:"32768" help:"Paths that are remembered, those without a file too."`
+	CachePeers        commaList     `group:"Files" placeholder:"URL,..." help:"Other overlay servers of the same document root: coded forms are made once for all. Needs --cache-self and --cache-secret-file."`
+	CacheSelf         string        `group:"Files" placeholder:"URL" help:"URL under which the peers reach this server; it listens there for them alone."`
+	CacheSecretFile   string        `group:"Files" placeholder:"FILE" help:"Secret that the peers share, 16 bytes at least."`
 
 	ApplicationType  string       `group:"Application" placeholder:"TYPE" help:"How ENTRY-POINT names the application: script (a file), module (an importable name, also MODULE:CALLABLE) or static (no application). Default: script, or static without ENTRY-POINT."`
 	EntryPoint       string       `group:"Application" placeholder:"NAME" help:"The same as ENTRY-POINT, as an option."`

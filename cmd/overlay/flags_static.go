@@ -1,6 +1,9 @@
 package main
 
 import (
+	"fmt"
+	"net/url"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -27,6 +30,7 @@ type filesConfig struct {
 	CacheSize         int64         // bytes; 0 means none
 	CacheRevalidate   time.Duration // 0 asks at every request
 	CacheEntries      int
+	Peers             static.Peers
 }
 
 // fileOptions are the options of filesConfig that have no effect where there is
@@ -34,7 +38,7 @@ type filesConfig struct {
 var fileOptions = []string{
 	"directory-index", "directory-listing", "directory-download", "try-extension", "spa", "redirects-file",
 	"cache-control", "header", "cors", "mime-types", "hide", "follow-symlinks", "no-compression", "no-precompressed",
-	"cache-size", "cache-revalidate", "cache-entries",
+	"cache-size", "cache-revalidate", "cache-entries", "cache-peers", "cache-self", "cache-secret-file",
 }
 
 // serving checks how files are served. What only the files can show, static.New
@@ -68,7 +72,36 @@ func (k *checker) serving() error {
 	if k.CacheEntries < minCacheEntries {
 		return usagef("without --cache-entries 32768 paths are remembered", "--cache-entries: got %d, want %d or more", k.CacheEntries, minCacheEntries)
 	}
+	if err := k.peers(); err != nil {
+		return err
+	}
 	return k.servedFiles()
+}
+
+// peers checks the options of the servers that share coded forms.
+func (k *checker) peers() error {
+	switch given := [...]bool{len(k.CachePeers) > 0, k.CacheSelf != "", k.CacheSecretFile != ""}; given {
+	case [...]bool{false, false, false}:
+		return nil
+	case [...]bool{true, true, true}:
+	default:
+		return usagef("for example: --cache-peers http://10.0.0.2:9000 --cache-self http://10.0.0.1:9000 --cache-secret-file peers.secret",
+			"--cache-peers, --cache-self and --cache-secret-file go together")
+	}
+	name := k.abs(k.CacheSecretFile)
+	if err := k.readableFile("--cache-secret-file", name, ""); err != nil {
+		return err
+	}
+	secret, err := os.ReadFile(name)
+	if err != nil {
+		return fmt.Errorf("--cache-secret-file: %w", err)
+	}
+	self, err := url.Parse(k.CacheSelf)
+	if err != nil || self.Scheme != "http" || self.Hostname() == "" || self.Port() == "" {
+		return usagef("a proxy in front can add TLS; the peers' URLs may be https", "--cache-self: got %q, want a URL such as http://10.0.0.1:9000", k.CacheSelf)
+	}
+	k.cfg.Files.Peers = static.Peers{Self: k.CacheSelf, URLs: k.CachePeers, Secret: strings.TrimSpace(string(secret))}
+	return nil
 }
 
 // minCacheEntries is the least of --cache-entries.
@@ -134,6 +167,7 @@ func (c *config) staticOptions() static.Options {
 		CacheSize:         noneIfZero(f.CacheSize),
 		CacheRevalidate:   noneIfZero(f.CacheRevalidate),
 		CacheEntries:      f.CacheEntries,
+		Peers:             f.Peers,
 	}
 	for _, a := range c.URLAliases {
 		options.Aliases = append(options.Aliases, static.Alias{Path: a.Path, Target: a.Target})

@@ -14,7 +14,7 @@ import (
 // TestServingOptions: each option arrives in static.Options.
 func TestServingOptions(t *testing.T) {
 	dir := newTestFolder(t)
-	for name, text := range map[string]string{"mime.types": "text/x-test test\n", "redirects": "/old /new 301\n"} {
+	for name, text := range map[string]string{"mime.types": "text/x-test test\n", "redirects": "/old /new 301\n", "secret": "0123456789abcdef\n"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -41,6 +41,8 @@ func TestServingOptions(t *testing.T) {
 		{"--cache-size 0", func(o static.Options) any { return o.CacheSize }, int64(-1)},
 		{"--cache-revalidate 0", func(o static.Options) any { return o.CacheRevalidate }, time.Duration(-1)},
 		{"--cache-entries 64", func(o static.Options) any { return o.CacheEntries }, 64},
+		{"--cache-peers http://127.0.0.1:9002 --cache-self http://127.0.0.1:9001 --cache-secret-file secret",
+			func(o static.Options) any { return o.Peers.Self + " " + o.Peers.URLs[0] + " " + o.Peers.Secret }, "http://127.0.0.1:9001 http://127.0.0.1:9002 0123456789abcdef"},
 		{"hello.wsgi", func(o static.Options) any { return o.HideSource && filepath.Base(o.Private[0]) == "hello.wsgi" }, true},
 		{"", func(o static.Options) any { return o.HideSource }, false},
 	} {
@@ -71,6 +73,9 @@ func TestServingOptionErrors(t *testing.T) {
 		{"--cache-entries 63", "--cache-entries: got 63, want 64 or more"},
 		{"--mime-types missing", "missing"},
 		{"--redirects-file redirects", "--redirects-file"},
+		{"--cache-peers http://127.0.0.1:9002", "go together"},
+		{"--cache-self http://127.0.0.1:9001 --cache-secret-file redirects", "go together"},
+		{"--cache-peers http://127.0.0.1:9002 --cache-self 127.0.0.1:9001 --cache-secret-file redirects", "--cache-self: got"},
 	} {
 		t.Run(test.args, func(t *testing.T) {
 			_, err := parseConfig(dir, append(strings.Fields(test.args), "--document-root", "htdocs")...)

@@ -72,6 +72,11 @@ func serve(ctx context.Context, cfg *config, stdout, stderr io.Writer) error {
 			return err
 		}
 	}
+	stopPeers, err := site.servePeers()
+	if err != nil {
+		return err
+	}
+	defer stopPeers()
 	failed := site.start()
 	if site.app != nil {
 		// Files are served already; the banner waits, so that whoever reads it
