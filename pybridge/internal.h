@@ -7,13 +7,23 @@
 
 enum { PYB_SHAPES = 64 };
 
+/* A key of an environ, and the last value that it had: most values are those of
+ * the request before. */
+struct pyb_entry {
+	PyObject *key;   /* borrowed from the shape's keys */
+	PyObject *value; /* new reference to an ASCII str, or NULL */
+	const char *bytes;
+	size_t length; /* of bytes, which are the value's */
+};
+
 /* The environ keys of requests with the same field names. */
 struct pyb_shape {
 	char *names; /* owned; NULL in an empty place */
 	size_t length;
-	PyObject *keys; /* new reference to a tuple of count strings */
-	size_t count;
+	PyObject *keys;     /* new reference to a tuple of count strings */
 	PyObject *template; /* new reference to a dict that has them, and what each environ has */
+	size_t count;
+	struct pyb_entry *entries; /* owned array */
 };
 
 /* An operating system thread that has run Python here. Its thread state lives

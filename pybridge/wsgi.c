@@ -4,7 +4,6 @@
  * response. Whatever is out of the ordinary, errors first of all, goes to
  * worker/wsgi.py, where the rules of PEP 3333 are; nothing is refused here. */
 
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
@@ -60,6 +59,9 @@ static size_t hash_of(const char *bytes, size_t length)
 
 static void shape_clear(struct pyb_shape *shape)
 {
+	for (size_t i = 0; i < shape->count; i++)
+		py.Py_DecRef(shape->entries[i].value);
+	free(shape->entries);
 	py.Py_DecRef(shape->keys);
 	py.Py_DecRef(shape->template);
 	free(shape->names);
@@ -81,12 +83,19 @@ static int shape_fill(struct pyb_shape *shape, const char *names, size_t length)
 	PyObject *pair = argument == NULL ? NULL : py.PyObject_CallFunctionObjArgs(pyb_program.shape, argument, NULL);
 	PyObject *keys = pair == NULL ? NULL : py.PyTuple_GetItem(pair, 0);
 	PyObject *template = keys == NULL ? NULL : py.PyTuple_GetItem(pair, 1);
-	if (template != NULL && (shape->names = malloc(length + 1)) != NULL) {
-		memcpy(shape->names, names, length);
-		shape->length = length;
-		py.Py_IncRef(shape->keys = keys);
-		py.Py_IncRef(shape->template = template);
-		shape->count = (size_t)py.PyTuple_Size(keys);
+	ptrdiff_t count = template == NULL ? -1 : py.PyTuple_Size(keys);
+	char *copy = malloc(length + 1);
+	struct pyb_entry *entries = calloc(count > 0 ? (size_t)count : 1, sizeof *entries);
+	if (count >= 0 && copy != NULL && entries != NULL) {
+		memcpy(copy, names, length);
+		py.Py_IncRef(keys);
+		py.Py_IncRef(template);
+		for (ptrdiff_t i = 0; i < count; i++)
+			entries[i].key = py.PyTuple_GetItem(keys, i);
+		*shape = (struct pyb_shape){copy, length, keys, template, (size_t)count, entries};
+	} else {
+		free(copy);
+		free(entries);
 	}
 	py.Py_DecRef(pair);
 	py.Py_DecRef(argument);
@@ -101,6 +110,38 @@ static struct pyb_shape *shape_of(struct pyb_thread *thread, const char *names, 
 	if (shape->names != NULL && shape->length == length && memcmp(shape->names, names, length) == 0)
 		return shape;
 	return shape_fill(shape, names, length) < 0 ? NULL : shape;
+}
+
+/* Values that are longer are not remembered: they are cookies and the like. */
+enum { REMEMBERED = 128 };
+
+/* value_of returns the str of an ISO-8859-1 value, a new reference. */
+static PyObject *value_of(struct pyb_entry *entry, const char *value, size_t length)
+{
+	if (entry->value != NULL && entry->length == length && memcmp(entry->bytes, value, length) == 0) {
+		py.Py_IncRef(entry->value);
+		return entry->value;
+	}
+	PyObject *text = py.PyUnicode_DecodeLatin1(value, (ptrdiff_t)length, NULL);
+	ptrdiff_t size = 0;
+	if (text == NULL || length > REMEMBERED)
+		return text;
+	/* Of an ASCII str these are its own bytes. Others would be given a copy. */
+	for (size_t i = 0; i < length; i++) {
+		if ((unsigned char)value[i] > 127)
+			return text;
+	}
+	const char *bytes = py.PyUnicode_AsUTF8AndSize(text, &size);
+	if (bytes == NULL) {
+		py.PyErr_Clear();
+		return text;
+	}
+	py.Py_DecRef(entry->value);
+	py.Py_IncRef(text);
+	entry->value = text;
+	entry->bytes = bytes;
+	entry->length = (size_t)size;
+	return text;
 }
 
 /* add_times puts the times of a request into its environ; -1 with an exception. */
@@ -135,9 +176,9 @@ static PyObject *make_environ(struct pyb_thread *thread, const struct pyb_reques
 		const char *stop = value > end ? NULL : memchr(value, '\0', (size_t)(end - value));
 		if (stop == NULL)
 			stop = end;
-		PyObject *text = value > end ? NULL : py.PyUnicode_DecodeLatin1(value, stop - value, NULL);
-		PyObject *key = py.PyTuple_GetItem(shape->keys, (ptrdiff_t)i);
-		int result = text == NULL ? -1 : py.PyDict_SetItem(environ, key, text);
+		struct pyb_entry *entry = &shape->entries[i];
+		PyObject *text = value > end ? NULL : value_of(entry, value, (size_t)(stop - value));
+		int result = text == NULL ? -1 : py.PyDict_SetItem(environ, entry->key, text);
 		py.Py_DecRef(text);
 		if (result < 0) {
 			py.Py_DecRef(environ);
@@ -208,27 +249,28 @@ static int append(struct call *call, size_t *head, const unsigned char *text, si
 	return 0;
 }
 
+/* tchar of RFC 9110 §5.6.2; written once by pyb_wsgi_init. */
+static unsigned char is_tchar[256];
+
 /* is_token reports whether name is one, other than those that need a second
- * look: those of PEP 3333, Other HTTP Features, begin with the letters below. */
+ * look: PEP 3333, Other HTTP Features. */
 static int is_token(const unsigned char *name, size_t length)
 {
-	static const char *const apart[] = {
-		"connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te",
-		"trailer",    "trailers",   "transfer-encoding",  "upgrade",
+	static const struct {
+		size_t length;
+		const char *name;
+	} apart[] = {
+		{10, "connection"}, {10, "keep-alive"}, {18, "proxy-authenticate"}, {19, "proxy-authorization"}, {2, "te"},
+		{7, "trailer"},     {8, "trailers"},    {17, "transfer-encoding"},  {7, "upgrade"},
 	};
-	static const char others[] = "!#$%&'*+-.^_`|~";
 	if (length == 0)
 		return 0;
 	for (size_t i = 0; i < length; i++) {
-		unsigned char c = name[i];
-		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-		      (c != '\0' && strchr(others, c) != NULL)))
+		if (!is_tchar[name[i]])
 			return 0;
 	}
-	if (strchr("ckptu", name[0] | 0x20) == NULL)
-		return 1;
 	for (size_t i = 0; i < sizeof apart / sizeof apart[0]; i++) {
-		if (strlen(apart[i]) == length && strncasecmp(apart[i], (const char *)name, length) == 0)
+		if (apart[i].length == length && strncasecmp(apart[i].name, (const char *)name, length) == 0)
 			return 0;
 	}
 	return 1;
@@ -328,6 +370,9 @@ int pyb_wsgi_init(void)
 		{Py_tp_dealloc, NULL},
 		{0, NULL},
 	};
+	const char *tchar = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+	for (; *tchar != '\0'; tchar++)
+		is_tchar[(unsigned char)*tchar] = 1;
 	PyObject *(*call)(PyObject *, PyObject *, PyObject *) = call_start_response;
 	void (*dealloc)(PyObject *) = call_dealloc;
 	memcpy(&slots[0].function, &call, sizeof call);
@@ -371,6 +416,21 @@ static ptrdiff_t items(PyObject *object, PyObject *(**get)(PyObject *, ptrdiff_t
 	return -1;
 }
 
+/* write_length writes the field Content-Length, and returns how many bytes that is. */
+static size_t write_length(char *to, size_t value)
+{
+	static const char name[] = "\nContent-Length\n";
+	char digits[20], *first = digits + sizeof digits;
+	do {
+		*--first = (char)('0' + value % 10);
+		value /= 10;
+	} while (value > 0);
+	size_t count = (size_t)(digits + sizeof digits - first);
+	memcpy(to, name, sizeof name - 1);
+	memcpy(to + sizeof name - 1, first, count);
+	return sizeof name - 1 + count;
+}
+
 /* answer writes a response that is there whole, if it is in order and fits into
  * out; -1, without an exception, otherwise. */
 static int answer(struct call *call, PyObject *result, struct pyb_reply *reply)
@@ -403,8 +463,7 @@ static int answer(struct call *call, PyObject *result, struct pyb_reply *reply)
 	if (call->declared >= 0 && (size_t)call->declared != total)
 		return -1;
 	if (call->declared < 0 && (total > 0 || !call->is_head)) {
-		int written = snprintf(call->out + head, start - head, "\nContent-Length\n%zu", total);
-		head += (size_t)written;
+		head += write_length(call->out + head, total);
 	}
 	if (call->is_head)
 		total = 0;
