@@ -48,6 +48,10 @@ type Options struct {
 	// of at most 64 KiB. They must exist when New is called.
 	ErrorDocuments map[int]string
 
+	// ErrorPage writes the body and Content-Type of an error response that has no
+	// error document. Nil means a line of text that says no more than the status.
+	ErrorPage func(ctx *fasthttp.RequestCtx, status int)
+
 	// Redirects answer what is not there, before SPA and Next; the first that fits
 	// counts. ReadRedirects reads them from a file.
 	Redirects []Redirect

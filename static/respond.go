@@ -18,6 +18,10 @@ func (h *Handler) status(ctx *fasthttp.RequestCtx, code int) {
 	if h.opts.ErrorDocuments != nil && h.ErrorDocument(ctx, code) {
 		return
 	}
+	if h.opts.ErrorPage != nil && code >= fasthttp.StatusBadRequest {
+		h.opts.ErrorPage(ctx, code)
+		return
+	}
 	ctx.Response.Header.SetContentType("text/plain; charset=utf-8")
 	ctx.Response.SetBodyRaw(statusLines[code])
 }

@@ -41,7 +41,7 @@ func inspectPython(ctx context.Context, explicit, dir string) (pybridge.Interpre
 }
 
 // newFallthrough starts the process group of each application.
-func newFallthrough(cfg *config, python string, workers *workerSet, output *appOutput, log *slog.Logger) (*fallthru.Handler, error) {
+func newFallthrough(cfg *config, python string, workers *workerSet, output *appOutput, errorPage func(*fasthttp.RequestCtx, int), log *slog.Logger) (*fallthru.Handler, error) {
 	var mounts []fallthru.Mount
 	for _, app := range cfg.applications() {
 		options := pythonOptions(cfg, app, python)
@@ -51,8 +51,8 @@ func newFallthrough(cfg *config, python string, workers *workerSet, output *appO
 	return fallthru.New(fallthru.Options{
 		Mounts:           mounts,
 		Path:             static.Path,
-		NotFound:         func(ctx *fasthttp.RequestCtx) { writeErrorPage(ctx, fasthttp.StatusNotFound) },
-		Error:            writeErrorPage,
+		NotFound:         func(ctx *fasthttp.RequestCtx) { errorPage(ctx, fasthttp.StatusNotFound) },
+		Error:            errorPage,
 		LimitRequestBody: cfg.LimitRequestBody,
 		Logger:           log,
 	})

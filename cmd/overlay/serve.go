@@ -54,7 +54,7 @@ func serve(ctx context.Context, cfg *config, stdout, stderr io.Writer) error {
 			cfg.Threads = runtime.GOMAXPROCS(0) // without a GIL, each of them computes
 		}
 		workers := newWorkerSet()
-		site.app, err = newFallthrough(cfg, python.Path, workers, newAppOutput(stderr, cfg), log)
+		site.app, err = newFallthrough(cfg, python.Path, workers, newAppOutput(stderr, cfg), site.errorPage, log)
 		if err != nil {
 			return err
 		}
@@ -143,6 +143,16 @@ func (s *site) addresses() bannerInfo {
 	return info
 }
 
+// errorPage answers with an error that no file is involved in: with the error
+// document for it, if there is one.
+func (s *site) errorPage(ctx *fasthttp.RequestCtx, status int) {
+	if s.files == nil || !s.files.ErrorDocument(ctx, status) {
+		writeErrorPage(ctx, status)
+		return
+	}
+	ctx.SetStatusCode(status)
+}
+
 func (s *site) closeListeners() {
 	for _, l := range []net.Listener{s.http, s.https} {
 		if l != nil {
@@ -164,7 +174,7 @@ func (s *site) build(stdout io.Writer) (err error) {
 		return err
 	}
 	options := s.cfg.staticOptions()
-	options.Logger = s.log
+	options.Logger, options.ErrorPage = s.log, writeErrorPage
 	if err := s.cfg.hideKeys(&options); err != nil {
 		return err
 	}
