@@ -20,7 +20,7 @@ var workerModules = []string{"frames", "streams", "wsgi", "threads", "applicatio
 
 // importedModules are those that are made when the application imports overlay
 // or mod_wsgi.
-var importedModules = []string{"events", "observe", "metrics", "overlay_module", "mod_wsgi_module"}
+var importedModules = []string{"events", "counted", "observe", "metrics", "overlay_module", "mod_wsgi_module"}
 
 // bootCommand is the program text on the command line of a worker process. It
 // reads the rest from descriptor 3: a length in ten digits, and that much of

@@ -6,7 +6,7 @@ somebody wants to know about requests; from then on an Observer stands before it
 """
 
 import sys
-from threading import Lock, get_ident
+from threading import RLock, get_ident
 from time import time
 
 # Module of the application to module of the worker program.
@@ -26,11 +26,12 @@ class Host:
         self.daemon = True  # False: the server process itself
         self.born = time()
         self.application = None  # what serves, once it is loaded
-        self.observer = None  # what stands before it
+        self.events = None  # who has subscribed to what
+        self.observer = None  # what stands before the application
         self.reason = ""  # what made this process ask to be replaced
         self._use = None
         self._running = list
-        self._lock = Lock()
+        self._lock = RLock()  # an Observer asks for the subscribers
 
     def attach(self, application, use, running):
         """Says how the application can be replaced, and what runs.
@@ -42,6 +43,15 @@ class Host:
             self.application, self._use, self._running = application, use, running
             if self.observer is not None:
                 use(self.observer)
+
+    def subscribers(self):
+        """Returns the Events of this process."""
+        with self._lock:
+            if self.events is None:
+                from _overlay.events import Events
+
+                self.events = Events()
+            return self.events
 
     def observe(self):
         """Returns the Observer, which from now on sees each request."""
@@ -68,8 +78,8 @@ class Host:
 
     def stopping(self, reason):
         """Tells the subscribers that this process is about to end."""
-        if self.observer is not None:
-            self.observer.events.stop(reason or self.reason or "shutdown_signal")
+        if self.events is not None:
+            self.events.stop(reason or self.reason or "shutdown_signal")
 
 
 class Finder:

@@ -80,7 +80,6 @@ class Recorder:
         self.requests = 0  # finished since recording began
         self.busy = 0.0
         self.served = {}  # thread_id to requests
-        self.drained = 0.0  # the end of the last window
         self.begin_window(time())
 
     def begin_window(self, now):

@@ -24,9 +24,9 @@ def __getattr__(name):
     if name == "event_callbacks":
         return _this.observe().events.all
     if name == "shutdown_callbacks":
-        return _this.observe().events.shutdown
+        return _this.subscribers().shutdown
     if name == "signal_callbacks":
-        return _this.observe().events.signals
+        return _this.subscribers().signals
     raise AttributeError("module 'mod_wsgi' has no attribute %r" % name)
 
 
@@ -38,7 +38,7 @@ def subscribe_events(callback):
 
 def subscribe_shutdown(callback):
     """Has callback(name, **event) called for process_stopping."""
-    _this.observe().events.shutdown.append(_check(callback))
+    _this.subscribers().shutdown.append(_check(callback))
     return callback
 
 
@@ -47,7 +47,7 @@ def subscribe_signals(callback):
 
     Python takes signals in the main thread only, which loads the application.
     """
-    _this.observe().events.subscribe_signal(_check(callback))
+    _this.subscribers().subscribe_signal(_check(callback))
     return callback
 
 

@@ -46,7 +46,7 @@ def subscribe_events(callback):
 
 def subscribe_shutdown(callback):
     """Has callback("process_stopping", shutdown_reason=...) called before this process ends."""
-    _this.observe().events.shutdown.append(_check(callback))
+    _this.subscribers().shutdown.append(_check(callback))
     return callback
 
 
