@@ -37,8 +37,8 @@ type Options struct {
 	// name it asks for (SNI), and the first of all when none does.
 	Certificates []Certificate
 	// GetCertificate, if not nil, is asked first, for certificates that come from
-	// elsewhere (ACME). It returns nil, nil for names that are not its own. The
-	// challenge protocol acme-tls/1 is offered with it.
+	// elsewhere (ACME). It returns nil, nil for names that are not its own. With it,
+	// the challenge tls-alpn-01 is answered.
 	GetCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 
 	// AnchorFile is a PEM file of trust anchors. Empty means that no client is asked
@@ -177,7 +177,6 @@ func (o *Options) load() (g *generation, err error) {
 	}
 	if o.GetCertificate != nil {
 		g.config.GetCertificate = o.GetCertificate
-		g.config.NextProtos = append(g.config.NextProtos, "acme-tls/1")
 	}
 	if g.rules, err = newRules(o.Rules, o.Endings); err != nil {
 		return nil, err

@@ -55,7 +55,25 @@ func (s *Server) Config() *tls.Config {
 		NextProtos:   first.NextProtos,
 		// All of the generation's configuration is used, with its ticket keys: no
 		// session outlives a change of what it was let in by.
-		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return s.current.Load().config, nil },
+		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			if s.options.GetCertificate != nil && len(hello.SupportedProtos) == 1 && hello.SupportedProtos[0] == acmeProtocol {
+				return s.challenge(), nil
+			}
+			return s.current.Load().config, nil
+		},
+	}
+}
+
+// acmeProtocol is what an ACME authority alone asks for (RFC 8737).
+const acmeProtocol = "acme-tls/1"
+
+// challenge is the configuration for an ACME authority, which has no client
+// certificate. Whoever else comes this way is asked for none either, and passes no
+// gate: Decide finds that none was sent.
+func (s *Server) challenge() *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12, NextProtos: []string{acmeProtocol}, GetCertificate: s.options.GetCertificate,
+		SessionTicketsDisabled: true,
 	}
 }
 

@@ -22,8 +22,9 @@ type clientGate struct {
 	httpsOnly bool
 	httpPort  int // of the listeners, for redirects
 	httpsPort int
-	archives  bool   // --directory-download
-	hsts      string // Strict-Transport-Security; "" for none
+	archives  bool        // --directory-download
+	acme      *acmeClient // nil without ACME
+	hsts      string      // Strict-Transport-Security; "" for none
 	log       *slog.Logger
 	next      fasthttp.RequestHandler
 }
@@ -40,6 +41,8 @@ func (g *clientGate) wrap(next fasthttp.RequestHandler) fasthttp.RequestHandler 
 func (g *clientGate) handle(ctx *fasthttp.RequestCtx) {
 	client, secure := g.clientOf(ctx.Conn())
 	switch {
+	case !secure && g.acme.answers(ctx, static.Path(ctx)):
+		return
 	case !g.names.has(ctx.Request.Header.Host()):
 		writeErrorPage(ctx, fasthttp.StatusMisdirectedRequest)
 		return

@@ -377,7 +377,10 @@ func TestHTTP2Shutdown(t *testing.T) {
 	s.h2.shutDown(ctx)
 	go func() { stopped <- s.server.ShutdownWithContext(ctx) }()
 	pollUntil(t, "new connections to be refused", func() bool {
-		_, err := net.Dial("tcp", strings.TrimPrefix(s.url, "https://"))
+		c, err := net.Dial("tcp", strings.TrimPrefix(s.url, "https://"))
+		if err == nil {
+			_ = c.Close() // accepted, it would be waited for
+		}
 		return err != nil
 	})
 	close(leave)

@@ -40,6 +40,11 @@ func (s *site) buildTLS() (*clientGate, error) {
 	}
 	options := s.cfg.TLS
 	options.Logger, options.Endings = s.log, s.cfg.Files.TryExtensions
+	if len(s.cfg.ACME.Domains) > 0 {
+		g.acme = newACMEClient(s.cfg.ACME, s.log)
+		options.GetCertificate = g.acme.getCertificate
+		s.acme = g.acme
+	}
 	if s.cfg.HTTP2 {
 		options.NextProtos = []string{"h2", "http/1.1"}
 	}
@@ -67,6 +72,9 @@ func (s *site) watchTLS() (stop func()) {
 	signal.Notify(hangup, syscall.SIGHUP)
 	var running sync.WaitGroup
 	running.Go(func() { s.tls.Watch(ctx, hangup) })
+	if s.acme != nil {
+		go s.acme.prefetch(ctx) // not waited for: the authority may take minutes
+	}
 	return func() {
 		signal.Stop(hangup)
 		cancel()
@@ -105,12 +113,15 @@ func (c *config) hideKeys(options *static.Options) error {
 	if c.TLS.AnchorFile != "" {
 		folders = append(folders, filepath.Dir(c.TLS.AnchorFile))
 	}
+	if len(c.ACME.Domains) > 0 {
+		folders = append(folders, c.ACME.Cache)
+	}
 	trees := []string{options.Root}
 	for _, alias := range options.Aliases {
 		trees = append(trees, alias.Target)
 	}
 	for _, folder := range folders {
-		if _, err := os.Stat(filepath.Join(folder, "ca.key")); folder == "" || err != nil {
+		if _, err := os.Stat(filepath.Join(folder, "ca.key")); folder != c.ACME.Cache && err != nil || folder == "" {
 			continue
 		}
 		for _, tree := range trees {

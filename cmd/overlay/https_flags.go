@@ -17,12 +17,14 @@ type httpsFlags struct {
 	SSLCertificateChain string       `group:"Listener and TLS" name:"ssl-certificate-chain-file" placeholder:"FILE" help:"Intermediate certificates that --ssl-certificate-file lacks, PEM."`
 	SSLProtocol         commaList    `group:"Listener and TLS" name:"ssl-protocol" placeholder:"NAME" help:"Versions of TLS: TLSv1.2, TLSv1.3, or both with a comma between them. Default: both."`
 	SSLCiphers          commaList    `group:"Listener and TLS" name:"ssl-ciphers" placeholder:"NAME" help:"Cipher suites of TLS 1.2 by the names of OpenSSL, with commas. Default: all with forward secrecy and authenticated encryption."`
-	DisableHTTP         bool         `group:"Listener and TLS" name:"disable-http" help:"Listen for HTTPS alone."`
-	DisableHTTP2        bool         `group:"Listener and TLS" name:"disable-http2" help:"Speak HTTP/1.1 alone over TLS."`
-	HTTPSOnly           bool         `group:"Listener and TLS" name:"https-only" help:"Answer plain HTTP with a redirect (308) to HTTPS."`
-	HSTSPolicy          string       `group:"Listener and TLS" name:"hsts-policy" placeholder:"VALUE" help:"Send Strict-Transport-Security over HTTPS, max-age=31536000 for example. Needs --https-only or --disable-http."`
-	ServerName          string       `group:"Listener and TLS" placeholder:"NAME" help:"Name of the site; requests for other hosts are answered 421."`
-	ServerAlias         repeatedList `group:"Listener and TLS" placeholder:"NAME" help:"Further name of the site; *.example.org for all below example.org. Repeatable."`
+	acmeFlags
+
+	DisableHTTP  bool         `group:"Listener and TLS" name:"disable-http" help:"Listen for HTTPS alone."`
+	DisableHTTP2 bool         `group:"Listener and TLS" name:"disable-http2" help:"Speak HTTP/1.1 alone over TLS."`
+	HTTPSOnly    bool         `group:"Listener and TLS" name:"https-only" help:"Answer plain HTTP with a redirect (308) to HTTPS."`
+	HSTSPolicy   string       `group:"Listener and TLS" name:"hsts-policy" placeholder:"VALUE" help:"Send Strict-Transport-Security over HTTPS, max-age=31536000 for example. Needs --https-only or --disable-http."`
+	ServerName   string       `group:"Listener and TLS" placeholder:"NAME" help:"Name of the site; requests for other hosts are answered 421."`
+	ServerAlias  repeatedList `group:"Listener and TLS" placeholder:"NAME" help:"Further name of the site; *.example.org for all below example.org. Repeatable."`
 
 	SSLCACertificateFile string       `group:"Client certificates" name:"ssl-ca-certificate-file" placeholder:"FILE" help:"Trust anchors, PEM. Clients need a certificate by one of them: for the whole site, or where --ssl-verify-client and --ssl-allow say."`
 	SSLVerifyClient      repeatedList `group:"Client certificates" name:"ssl-verify-client" placeholder:"PATH" help:"Ask for a certificate at and below the URL path PATH; the rest is open. Repeatable."`
@@ -42,6 +44,7 @@ type httpsConfig struct {
 	// anchor is then SelfMadeAnchor.
 	SelfMade       bool
 	SelfMadeAnchor string
+	ACME           acmeConfig
 	// Share is what `overlay share` has to say, else nil.
 	Share     *share
 	HTTP2     bool
@@ -93,7 +96,7 @@ func (k *checker) certificate() error {
 		}
 		k.cfg.TLS.Certificates = append(k.cfg.TLS.Certificates, c)
 	}
-	for _, check := range []func() error{k.httpsEffect, k.protocols, k.names, k.anchors, k.rules, k.plainHTTP} {
+	for _, check := range []func() error{k.httpsEffect, k.acme, k.protocols, k.names, k.anchors, k.rules, k.plainHTTP} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -302,7 +305,7 @@ func (k *checker) plainHTTP() error {
 // anything is started.
 func (k *checker) tryTLS() error {
 	options := k.cfg.TLS
-	if k.cfg.SelfMade {
+	if k.cfg.SelfMade || len(k.cfg.ACME.Domains) > 0 {
 		options.GetCertificate = noCertificate // it is made when everything else is right
 	}
 	_, err := tlsauth.New(options)

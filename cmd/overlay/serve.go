@@ -110,6 +110,7 @@ type site struct {
 	server      *fasthttp.Server
 	tls         *tlsauth.Server // nil without HTTPS
 	h2          *http2Server    // nil without HTTP/2
+	acme        *acmeClient     // nil without ACME
 }
 
 // listen opens the listeners first, so that a taken port is known before

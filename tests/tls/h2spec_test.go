@@ -2,7 +2,6 @@ package tls
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -28,18 +27,7 @@ func TestH2spec(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the suite waits for timeouts")
 	}
-	h2spec := filepath.Join(root, ".cache", "h2spec")
-	if _, err := os.Stat(h2spec); err != nil {
-		cmd := exec.CommandContext(t.Context(), "go", "install", h2specModule)
-		cmd.Env = append(os.Environ(), "GOBIN="+filepath.Dir(h2spec), "GOFLAGS=")
-		cmd.Dir = t.TempDir()
-		if out, err := cmd.CombinedOutput(); err != nil {
-			if os.Getenv("OVERLAY_TEST_REQUIRED") != "" {
-				t.Fatalf("install %s: %v\n%s", h2specModule, err, out)
-			}
-			t.Skipf("h2spec is missing and cannot be installed: %v", err)
-		}
-	}
+	h2spec := install(t, h2specModule)
 	s := &site{t: t, dir: t.TempDir()}
 	if err := os.WriteFile(filepath.Join(s.dir, "a.txt"), []byte("hello\n"), 0o644); err != nil {
 		t.Fatal(err)
