@@ -206,3 +206,49 @@ func TestResumedStateIsJudged(t *testing.T) {
 		t.Errorf("Decide = %v, want revoked", got)
 	}
 }
+
+// oneSession is a cache that offers the same session whatever the name is.
+type oneSession struct{ session *tls.ClientSessionState }
+
+func (c *oneSession) Get(string) (*tls.ClientSessionState, bool) {
+	return c.session, c.session != nil
+}
+
+func (c *oneSession) Put(_ string, session *tls.ClientSessionState) {
+	if session != nil {
+		c.session = session
+	}
+}
+
+// A session that began under one name goes on under another with the name that is
+// asked for now: names let nobody in, and a rule never looks at them.
+func TestResumptionUnderAnotherName(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		f := newFixture(t)
+		f.server = f.serverCA.Issue(t, func(c *x509.Certificate) { c.DNSNames = []string{"localhost", "other.test"} })
+		s := newServer(t, f.options(t))
+		client := f.ca.Issue(t)
+		config := f.clientConfig(client.TLS(t))
+		config.MaxVersion, config.ClientSessionCache = version, &oneSession{}
+		f.clientOf(t, s, config)
+		config.ServerName = "other.test"
+		_, state, err := connect(t, s, config)
+		if err != nil || !state.DidResume {
+			t.Fatalf("%s: resumed %v, %v", tls.VersionName(version), state.DidResume, err)
+		}
+		resumed := s.Client(state)
+		if got := variables(t, resumed.Environ()); got["SSL_TLS_SNI"] != "other.test" || got["SSL_SESSION_RESUMED"] != "Resumed" || got["SSL_CLIENT_VERIFY"] != "SUCCESS" {
+			t.Errorf("%s: %q", tls.VersionName(version), got)
+		}
+		f.write(t, f.revoked, f.ca.Revoke(t, []*tlstest.Leaf{client}))
+		if err := s.Reload(); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Decide(resumed, []byte("/")); got != tlsauth.Revoked {
+			t.Errorf("%s: %v after the revocation", tls.VersionName(version), got)
+		}
+		if _, state, err = connect(t, s, config); err != nil || state.DidResume {
+			t.Errorf("%s: the next one resumed %v, %v", tls.VersionName(version), state.DidResume, err)
+		}
+	}
+}

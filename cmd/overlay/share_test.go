@@ -1,0 +1,72 @@
+package main
+
+import (
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"overlay/certs"
+)
+
+// The address that is told and drawn is one that other devices reach.
+func TestShareAddress(t *testing.T) {
+	everywhere := &net.TCPAddr{IP: net.IPv4zero, Port: 8443}
+	for _, row := range []struct {
+		name string
+		info bannerInfo
+		want string
+	}{
+		{"in a network", bannerInfo{HTTPS: everywhere, Network: []netip.Addr{netip.MustParseAddr("192.168.1.5")}}, "https://192.168.1.5:8443/"},
+		{"without one", bannerInfo{HTTPS: everywhere}, "https://localhost:8443/"},
+		{"one address", bannerInfo{HTTPS: &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 1}}, "https://10.0.0.1:1/"},
+		{"this machine alone", bannerInfo{HTTPS: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}}, "https://127.0.0.1:1/"},
+	} {
+		if got := (&share{}).address(row.info); got != row.want {
+			t.Errorf("%s: %s, want %s", row.name, got, row.want)
+		}
+	}
+}
+
+// Nothing but lines of text is said, whatever a folder is called.
+func TestShareSays(t *testing.T) {
+	var out strings.Builder
+	s := &share{anchor: "/a\x1b[2J/ca.crt", clients: []*certs.Issued{{Record: certs.Record{Name: "laptop"}, PKCS12File: "/a\x1b[2J/laptop.p12", Password: "abcd-efgh"}}}
+	s.say(&out, bannerInfo{HTTPS: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}})
+	if got := out.String(); strings.Contains(got, "\x1b") || !strings.Contains(got, "laptop.p12") || !strings.Contains(got, "password abcd-efgh") {
+		t.Errorf("said %q", got)
+	}
+	(*share)(nil).say(&out, bannerInfo{}) // nothing to say
+}
+
+// The drawing has the quiet zone, and the three squares by which readers find it.
+func TestQRCode(t *testing.T) {
+	lines := strings.Split(strings.TrimSuffix(string(qrCode("https://192.168.1.5:8443/")), "\n"), "\n")
+	var rows []string // of modules, # for black
+	for _, line := range lines {
+		line = strings.TrimSuffix(strings.TrimPrefix(line, "\x1b[30;107m"), "\x1b[0m")
+		upper, lower := strings.NewReplacer("█", "#", "▀", "#", "▄", " "), strings.NewReplacer("█", "#", "▄", "#", "▀", " ")
+		rows = append(rows, upper.Replace(line), lower.Replace(line))
+	}
+	const quiet = 4
+	size := len(rows[0]) - 2*quiet
+	if size < 21 || (size-17)%4 != 0 {
+		t.Fatalf("%d modules", size)
+	}
+	finder := []string{"#######", "#     #", "# ### #", "# ### #", "# ### #", "#     #", "#######"}
+	for _, corner := range [][2]int{{0, 0}, {size - 7, 0}, {0, size - 7}} {
+		for y, want := range finder {
+			if got := rows[quiet+corner[1]+y][quiet+corner[0]:][:7]; got != want {
+				t.Errorf("square at %v, row %d: %q, want %q", corner, y, got, want)
+			}
+		}
+	}
+	for i, row := range rows {
+		if i < quiet && strings.TrimSpace(row) != "" || strings.TrimSpace(row[:quiet]) != "" || strings.TrimSpace(row[len(row)-quiet:]) != "" {
+			t.Errorf("row %d has modules in the quiet zone: %q", i, row)
+		}
+	}
+	if qrCode(strings.Repeat("x", 10_000)) != nil {
+		t.Error("a text that is too long was drawn")
+	}
+}

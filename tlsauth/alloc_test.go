@@ -1,0 +1,42 @@
+//go:build !race
+
+package tlsauth_test
+
+import (
+	"testing"
+
+	"overlay/tlsauth"
+)
+
+// What is asked for each request allocates nothing.
+func TestRequestsAllocateNothing(t *testing.T) {
+	f := newFixture(t)
+	options := f.options(t)
+	options.Rules = []tlsauth.Rule{{Path: "/private"}, {Path: "/private/alice", Allow: []string{"cn=alice"}}}
+	s := newServer(t, options)
+	client := f.clientOf(t, s, f.clientConfig(f.ca.Issue(t, named("alice")).TLS(t)))
+	for _, path := range []string{"/", "/private/a", "/private/alice/b", "//private", "/\u00e9t\u00e9"} {
+		path := []byte(path)
+		if n := testing.AllocsPerRun(1000, func() {
+			_ = s.Decide(client, path)
+			_ = client.Environ()
+		}); n != 0 {
+			t.Errorf("%s: %v allocations", path, n)
+		}
+	}
+}
+
+func BenchmarkDecide(b *testing.B) {
+	f := newFixture(b)
+	options := f.options(b)
+	options.Rules = []tlsauth.Rule{{Path: "/private"}, {Path: "/private/alice", Allow: []string{"cn=alice"}}}
+	s := newServer(b, options)
+	client := f.clientOf(b, s, f.clientConfig(f.ca.Issue(b, named("alice")).TLS(b)))
+	path := []byte("/private/alice/photo.jpg")
+	b.ReportAllocs()
+	for b.Loop() {
+		if s.Decide(client, path) != tlsauth.Passed {
+			b.Fatal("refused")
+		}
+	}
+}
