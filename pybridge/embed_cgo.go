@@ -20,7 +20,6 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/cgo"
-	"strings"
 	"syscall"
 	"unsafe"
 
@@ -123,12 +122,6 @@ func (p *interpreter) stop() (err error) {
 func interrupt(number uint32) string { return takenString(C.pyb_interrupt(C.uint32_t(number))) }
 
 func beat() { C.pyb_beat() }
-
-// libraryVersion returns the version of the library that was loaded.
-func libraryVersion() string {
-	version, _, _ := strings.Cut(C.GoString(C.pyb_version()), " ")
-	return version
-}
 
 // taken turns a text of the C core into an error, nil for none.
 func taken(text *C.char) error {

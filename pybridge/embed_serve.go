@@ -88,6 +88,7 @@ func StartEmbedded(ctx context.Context, opts Options) (*Embedded, error) {
 		if err != nil {
 			return nil, err
 		}
+		go e.watchLock()
 		return e, nil
 	case <-ctx.Done():
 		go func() {
@@ -140,6 +141,37 @@ func (e *Embedded) interpret(ctx context.Context) error {
 	embedded.interpreter = p
 	e.interpreter = p
 	return nil
+}
+
+// watchLock tells the log when nobody gets the GIL for the deadlock timeout: a C
+// extension holds it, say. There is no process to replace, as there is for Worker.
+func (e *Embedded) watchLock() {
+	timeout := e.core.opts.DeadlockTimeout
+	for timeout > 0 {
+		select {
+		case <-e.core.done:
+			return
+		case <-time.After(timeout / heartbeats):
+		}
+		free := make(chan struct{})
+		go func() {
+			beat()
+			close(free)
+		}()
+		select {
+		case <-free:
+			continue
+		case <-e.core.done:
+			return
+		case <-time.After(timeout):
+			e.core.opts.Logger.Error("deadlock: no Python can run", "worker", e.PID(), "for", timeout)
+		}
+		select {
+		case <-free:
+		case <-e.core.done:
+			return
+		}
+	}
 }
 
 // captureOutput makes the descriptors for sys.stdout and sys.stderr, whose lines

@@ -17,6 +17,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -112,6 +113,7 @@ func TestInEmbedded(t *testing.T) {
 		{"start_response after the end", testKept},
 		{"processes", testProcesses},
 		{"request timeout", testTimeout},
+		{"deadlock", testDeadlock},
 		{"files", testFiles},
 		{"recursion", testRecursion},
 		{"leaks", testLeaks},
@@ -136,9 +138,11 @@ func startInside(t *testing.T, python string) *inside {
 		Application:    Application{Script: true, EntryPoint: path, Directory: dir},
 		Threads:        4,
 		ResponseBuffer: minResponseBuffer,
-		RequestTimeout: time.Second,
-		Output:         s.output,
-		Logger:         s.logger(),
+		RequestTimeout: 2 * time.Second,
+
+		DeadlockTimeout: 300 * time.Millisecond,
+		Output:          s.output,
+		Logger:          s.logger(),
 	}
 	// The first application is broken; who repairs it need not start again.
 	writeFile(t, path, "import nowhere\n")
@@ -471,11 +475,43 @@ func testTimeout(t *testing.T, s *inside) {
 	}
 }
 
+// testDeadlock: the log says that the GIL is held, and the server goes on when it is not.
+func testDeadlock(t *testing.T, s *inside) {
+	name := filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(name, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	answered := make(chan int, 1)
+	go func() {
+		resp, err := http.Get("http://" + s.address + "/holds?" + name)
+		if err != nil {
+			answered <- 0
+			return
+		}
+		_, _ = io.Copy(io.Discard, resp.Body) // so that the connection is used again
+		closeAll(resp.Body)
+		answered <- resp.StatusCode
+	}()
+	fifo, err := os.OpenFile(name, os.O_WRONLY, 0) // waits for its reader
+	if err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the log says that nobody gets the GIL", func() bool { return strings.Contains(s.logged(), "deadlock: no Python can run") })
+	if _, err := fifo.WriteString("x"); err != nil {
+		t.Fatal(err)
+	}
+	closeAll(fifo)
+	if status := receive(t, "the answer", answered); status != 200 {
+		t.Errorf("holds: %d", status)
+	}
+}
+
 func testFiles(t *testing.T, s *inside) {
 	name := filepath.Join(t.TempDir(), "file")
 	for _, size := range []int{100, 5 << 20} { // read; sent by its descriptor
 		text := strings.Repeat("0123456789", size/10)
 		writeFile(t, name, text)
+		s.get(t, "/hello") // has a connection now
 		before := openDescriptors(t)
 		if status, got := s.get(t, "/file?"+name); status != 200 || got != text[3:] {
 			t.Errorf("file of %d bytes: %d, %d bytes", size, status, len(got))

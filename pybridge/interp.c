@@ -209,8 +209,6 @@ void pyb_check_fork(void)
 	_exit(70);
 }
 
-const char *pyb_version(void) { return py.Py_GetVersion(); }
-
 /* choose_encoding does what python itself does before it starts: PEP 538, Locale
  * Coercion, and PEP 540, UTF-8 Mode. Py_InitializeEx does neither. */
 static void choose_encoding(void)

@@ -44,7 +44,6 @@ enum { Py_file_input = 257 };
 /* result, name, arguments */
 #define PYB_FUNCTIONS(X) \
 	/* life of the interpreter and of threads */ \
-	X(const char *, Py_GetVersion, (void)) \
 	X(void, Py_SetProgramName, (const wchar_t *)) \
 	X(wchar_t *, Py_DecodeLocale, (const char *, size_t *)) \
 	X(void, Py_InitializeEx, (int)) \

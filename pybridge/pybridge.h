@@ -35,9 +35,6 @@ enum {
 /* pyb_open loads libpython. Once per process; nothing else works before. */
 char *pyb_open(const char *path);
 
-/* pyb_version returns "3.11.7 (main, ..." of the library; static. */
-const char *pyb_version(void);
-
 /* pyb_start starts the interpreter as the program of this name would run. */
 char *pyb_start(const char *program);
 
@@ -81,7 +78,7 @@ int pyb_run(const struct pyb_request *request, const char *frame, char *out, siz
  * request, and returns the stack of that thread, for the log. It waits for the GIL. */
 char *pyb_interrupt(uint32_t number);
 
-/* pyb_beat runs a little Python, and returns when it has. */
+/* pyb_beat returns when it has had the GIL. */
 void pyb_beat(void);
 
 #endif

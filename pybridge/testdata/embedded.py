@@ -246,5 +246,13 @@ def deep(environ, start_response):
         return hello(environ, start_response)
 
 
+def holds(environ, start_response):
+    """Keeps the GIL, as PyDLL does, until a byte can be read from the FIFO."""
+    fifo = os.open(environ["QUERY_STRING"], os.O_RDONLY)
+    ctypes.PyDLL(None).read(fifo, ctypes.create_string_buffer(1), 1)
+    os.close(fifo)
+    return hello(environ, start_response)
+
+
 def application(environ, start_response):
     return globals()[environ["PATH_INFO"].strip("/") or "hello"](environ, start_response)
