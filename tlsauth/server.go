@@ -111,9 +111,6 @@ func (s *Server) Expiry() (first time.Time) {
 	return first
 }
 
-// AsksClients reports whether clients are asked for certificates.
-func (s *Server) AsksClients() bool { return s.current.Load().anchors != nil }
-
 // fileState tells one content of a file from another well enough.
 type fileState struct {
 	size     int64

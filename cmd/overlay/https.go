@@ -120,6 +120,15 @@ func (c *config) hideKeys(options *static.Options) error {
 	for _, alias := range options.Aliases {
 		trees = append(trees, alias.Target)
 	}
+	for _, tree := range trees {
+		// An authority that `overlay cert init` makes here later, and keys as the help
+		// names them: nobody serves those on purpose.
+		if name, inside := within(tree, "certs"); tree != "" && inside {
+			for _, ending := range []string{"/*.key", "/*.p12", "/*.password"} {
+				options.Hide = append(options.Hide, "/"+escapePattern(filepath.ToSlash(name))+ending)
+			}
+		}
+	}
 	for _, folder := range folders {
 		if _, err := os.Stat(filepath.Join(folder, "ca.key")); folder != c.ACME.Cache && err != nil || folder == "" {
 			continue
