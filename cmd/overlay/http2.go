@@ -33,6 +33,7 @@ type http2Server struct {
 	handler fasthttp.RequestHandler // as fasthttp.Server.Handler
 	hygiene *hygiene
 	silence time.Duration // longest silence within a body or a response; 0 means no bound
+	rate    transferRate  // of bodies of requests
 	streams sync.Pool     // *http2Stream
 }
 
@@ -48,6 +49,7 @@ func newHTTP2Server(cfg *config, h *hygiene, g *clientGate, access *accessLog) *
 	s := &http2Server{
 		conns: make(chan net.Conn), closed: make(chan struct{}),
 		gate: g, hygiene: h, handler: access.wrap(h.handleStream), silence: cfg.SocketTimeout,
+		rate: transferRate{cfg.BodyTimeout, cfg.BodyMinRate, cfg.BodyMaxTimeout},
 	}
 	s.streams.New = func() any { return newHTTP2Stream(s) }
 	protocols := new(http.Protocols)
@@ -175,35 +177,52 @@ func (h *hygiene) handleStream(ctx *fasthttp.RequestCtx) {
 }
 
 // http2Body is the body of a request. Each read must bring something within the
-// silence that is allowed.
+// silence that is allowed, and all of it must come at the least rate.
 type http2Body struct {
-	body    io.Reader
-	control *http.ResponseController
-	timer   http2Timer
+	body     io.Reader
+	control  *http.ResponseController
+	silence  time.Duration
+	rate     transferRate
+	began    time.Time
+	received int64
+	timer    http2Timer
 }
 
 func (b *http2Body) Read(p []byte) (int, error) {
-	b.timer.arm(b.control.SetReadDeadline)
-	return b.body.Read(p)
+	now := time.Now()
+	if b.began.IsZero() {
+		b.began = now
+	}
+	var deadline time.Time
+	if b.silence > 0 {
+		deadline = now.Add(b.silence)
+	}
+	if limit := b.rate.limit(b.received); limit > 0 {
+		if end := b.began.Add(limit); deadline.IsZero() || end.Before(deadline) {
+			deadline = end
+		}
+	}
+	b.timer.arm(deadline, b.control.SetReadDeadline)
+	n, err := b.body.Read(p)
+	b.received += int64(n)
+	return n, err
 }
+
+// http2Slack is how much later than due a deadline of a stream may fire.
+const http2Slack = 100 * time.Millisecond
 
 // http2Timer moves a deadline ahead, but not for every read and write: each change
 // is a message to the goroutine of the connection.
-type http2Timer struct {
-	silence time.Duration
-	armed   time.Time
-}
+type http2Timer struct{ armed time.Time }
 
-func (t *http2Timer) arm(set func(time.Time) error) {
-	if t.silence <= 0 {
+// arm makes a wait end at deadline or within http2Slack after it; zero means that
+// there is none.
+func (t *http2Timer) arm(deadline time.Time, set func(time.Time) error) {
+	if ahead := deadline.Sub(t.armed); deadline.IsZero() || ahead >= 0 && ahead <= http2Slack {
 		return
 	}
-	now := time.Now()
-	if now.Sub(t.armed) < t.silence/stepsPerTimeout {
-		return
-	}
-	t.armed = now
-	_ = set(now.Add(t.silence)) // a stream that is over needs no deadline
+	t.armed = deadline
+	_ = set(deadline.Add(http2Slack)) // a stream that is over needs no deadline
 }
 
 // debugWriter takes what net/http logs.

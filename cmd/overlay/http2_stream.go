@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/valyala/fasthttp"
 )
@@ -52,12 +53,12 @@ func (x *http2Stream) serve(w http.ResponseWriter, r *http.Request, session *htt
 	header := &ctx.Request.Header
 	x.server.hygiene.headerReceived(header)
 	if r.ContentLength != 0 && refusalOf(header) == accepted {
-		x.body = http2Body{body: r.Body, control: control, timer: http2Timer{silence: x.server.silence}}
+		x.body = http2Body{body: r.Body, control: control, silence: x.server.silence, rate: x.server.rate}
 		ctx.Request.SetBodyStream(&x.body, int(r.ContentLength)) // -1 when it is not known
 	}
 	x.server.handler(ctx)
 	ctx.Response.SkipBody = header.IsHead()
-	x.out = http2Writer{w: w, control: control, timer: http2Timer{silence: x.server.silence}}
+	x.out = http2Writer{w: w, control: control, silence: x.server.silence}
 	err := x.respond()
 	_ = ctx.Response.CloseBodyStream() // what can be said of it was said
 	ctx.ResetUserValues()              // the access log writes its line
@@ -202,6 +203,7 @@ func copyStream(w *http2Writer, stream io.Reader) (int64, error) {
 type http2Writer struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
+	silence time.Duration
 	timer   http2Timer
 }
 
@@ -211,7 +213,9 @@ const http2Piece = 32 << 10
 
 func (w *http2Writer) Write(p []byte) (written int, err error) {
 	for len(p) > 0 {
-		w.timer.arm(w.control.SetWriteDeadline)
+		if w.silence > 0 {
+			w.timer.arm(time.Now().Add(w.silence), w.control.SetWriteDeadline)
+		}
 		n, err := w.w.Write(p[:min(len(p), http2Piece)])
 		written += n
 		if err != nil {

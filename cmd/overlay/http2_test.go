@@ -351,6 +351,31 @@ func TestHTTP2Upload(t *testing.T) {
 	}
 }
 
+// A body that stops coming, or comes too slowly, ends with a timeout that the
+// handler can tell, and the client gets its answer.
+func TestHTTP2SlowUpload(t *testing.T) {
+	for name, cfg := range map[string]config{
+		"silence": {SocketTimeout: 4 * short},
+		"rate":    {SocketTimeout: long, BodyTimeout: 4 * short, BodyMinRate: 1000},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := startHTTP2(t, cfg, func(ctx *fasthttp.RequestCtx) {
+				n, err := io.Copy(io.Discard, ctx.RequestBodyStream())
+				var timeout net.Error
+				ctx.SetStatusCode(fasthttp.StatusRequestTimeout)
+				fmt.Fprintf(ctx, "%d %v", n, errors.As(err, &timeout) && timeout.Timeout())
+			})
+			reader, writer := io.Pipe()
+			go func() { _, _ = writer.Write([]byte("abc")) }()
+			response, body := s.exchange(t, request(t, "POST", s.url, reader))
+			_ = writer.Close()
+			if response.StatusCode != 408 || body != "3 true" {
+				t.Errorf("status %d, the handler read %q", response.StatusCode, body)
+			}
+		})
+	}
+}
+
 // A stop lets streams in flight finish and takes no more.
 func TestHTTP2Shutdown(t *testing.T) {
 	entered, leave := make(chan struct{}), make(chan struct{})
