@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -16,7 +17,6 @@ import (
 type http2Stream struct {
 	server *http2Server
 	ctx    fasthttp.RequestCtx
-	conn   http2Conn
 	body   http2Body
 	out    http2Writer
 	head   []byte // the head of the request, written as HTTP/1.1 has it
@@ -43,9 +43,9 @@ func (s *http2Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (x *http2Stream) serve(w http.ResponseWriter, r *http.Request, session *http2Session) {
 	control := http.NewResponseController(w)
-	x.conn = http2Conn{Conn: session.conn, client: session.client, request: r.Context()}
 	ctx := &x.ctx
-	ctx.Init2(&x.conn, nil, false)
+	// Not kept for others: who asks whether the client is gone may do so late.
+	ctx.Init2(&http2Conn{Conn: session.conn, client: session.client, request: r.Context()}, nil, false)
 	if !x.readHead(r) {
 		w.WriteHeader(http.StatusBadRequest)
 		return
@@ -69,7 +69,7 @@ func (x *http2Stream) serve(w http.ResponseWriter, r *http.Request, session *htt
 	}
 	ctx.Request.Reset()
 	ctx.Response.Reset()
-	x.conn, x.body, x.out = http2Conn{}, http2Body{}, http2Writer{}
+	x.body, x.out = http2Body{}, http2Writer{}
 }
 
 // readHead parses the head of r as if it had come as HTTP/1.1, so that one piece
@@ -92,7 +92,15 @@ func (x *http2Stream) readHead(r *http.Request) bool {
 			}
 			continue
 		}
+		if !isFieldName(name) {
+			return false
+		}
 		for _, value := range values {
+			// net/http has looked, too; a line end here would be a field of the client's
+			// own making that no one has judged.
+			if strings.ContainsAny(value, "\r\n\x00") {
+				return false
+			}
 			head = append(append(append(head, "\r\n"...), name...), ": "...)
 			head = append(head, value...)
 		}
@@ -107,6 +115,11 @@ func (x *http2Stream) readHead(r *http.Request) bool {
 	x.source.Reset(x.head)
 	x.reader.Reset(&x.source)
 	return x.ctx.Request.Header.Read(x.reader) == nil
+}
+
+// isFieldName reports whether s is a token, with underscores or without.
+func isFieldName(s string) bool {
+	return isToken(strings.ReplaceAll(s, "_", "-"))
 }
 
 // isToken reports whether s is a token (RFC 9110 section 5.6.2).

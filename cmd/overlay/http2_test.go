@@ -435,3 +435,44 @@ func TestHTTP2ConnectionClose(t *testing.T) {
 		return err == nil && first && !reused
 	})
 }
+
+// A request of HTTP/2 becomes one of HTTP/1.1 with the same parts, or none: nothing
+// that a client puts into a part makes another line of it.
+func FuzzHTTP2Head(f *testing.F) {
+	f.Add("GET", "/a?b", "h:1", "X-A", "value", int64(0))
+	f.Add("GET / HTTP/1.1\r\nX: y\r\n\r\nGET", "/", "h", "A", "1", int64(-1))
+	f.Add("GET", "/ HTTP/1.1\r\nX: y", "h", "A", "1", int64(1))
+	f.Add("GET", "/", "h\r\nX: y", "A: 1\r\nX", "1\r\nTransfer-Encoding: chunked", int64(5))
+	f.Add("GET", "/", "h", "Content-Length", "7", int64(5))
+	s := &http2Server{}
+	f.Fuzz(func(t *testing.T, method, target, host, name, value string, length int64) {
+		x := newHTTP2Stream(s)
+		r := &http.Request{Method: method, RequestURI: target, Host: host, Header: http.Header{name: {value}}, ContentLength: max(length, -1)}
+		if !x.readHead(r) {
+			return
+		}
+		head := &x.ctx.Request.Header
+		if string(head.Method()) != method || string(head.RequestURI()) != target || string(head.Host()) != host {
+			t.Fatalf("%q %q %q became %q %q %q", method, target, host, head.Method(), head.RequestURI(), head.Host())
+		}
+		var lines []string
+		for line := range strings.SplitSeq(strings.TrimSuffix(string(head.RawHeaders()), "\r\n\r\n"), "\r\n") {
+			lines = append(lines, line)
+		}
+		want := []string{"Host: " + host}
+		switch name {
+		case "Content-Length", "Transfer-Encoding", "Connection", "Expect", "Host":
+		default:
+			want = append(want, name+": "+value)
+		}
+		switch {
+		case r.ContentLength < 0:
+			want = append(want, "Transfer-Encoding: chunked")
+		case r.ContentLength > 0 || name == "Content-Length":
+			want = append(want, fmt.Sprintf("Content-Length: %d", r.ContentLength))
+		}
+		if fmt.Sprint(lines) != fmt.Sprint(want) {
+			t.Fatalf("lines %q, want %q", lines, want)
+		}
+	})
+}
