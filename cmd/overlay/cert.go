@@ -240,8 +240,8 @@ func (p *program) say(format string, args ...any) error {
 	return err
 }
 
-// selfMade returns a certificate for a site that was given none, and the trust
-// anchor that whoever wants to believe it must import. It is the same the next time.
+// selfMade returns a certificate for a site that was given none. It is the same the
+// next time.
 func (s *site) selfMade(info bannerInfo) (tlsauth.Certificate, error) {
 	dir := certDir("", "")
 	a, _, err := certs.Init(dir, certs.Options{Names: s.cfg.Names})
@@ -256,7 +256,6 @@ func (s *site) selfMade(info bannerInfo) (tlsauth.Certificate, error) {
 	if err != nil {
 		return tlsauth.Certificate{}, certError(err)
 	}
-	s.cfg.SelfMadeAnchor = a.AnchorFile()
 	return tlsauth.Certificate{File: issued.CertificateFile, KeyFile: issued.KeyFile}, nil
 }
 

@@ -79,7 +79,7 @@ func (k *checker) acme() error {
 	default:
 		return usagef("add --acme-cache DIR", "--acme-domain: there is no home directory to keep certificates in")
 	}
-	k.cfg.SelfMade = false // names that are not among the domains get no certificate
+	k.cfg.SelfMade, k.cfg.SelfMadeAnchor = false, "" // names that are not among the domains get no certificate
 	return nil
 }
 

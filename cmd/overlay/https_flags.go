@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -70,7 +71,9 @@ func (k *checker) certificate() error {
 		if k.SSLCertificateChain != "" {
 			return usagef("add --ssl-certificate-file FILE", "--ssl-certificate-chain-file needs its certificate")
 		}
-		k.cfg.SelfMade = k.cfg.HTTPS
+		if k.cfg.HTTPS {
+			k.cfg.SelfMade, k.cfg.SelfMadeAnchor = true, filepath.Join(certDir("", ""), "ca.crt")
+		}
 	case !k.cfg.HTTPS:
 		return usagef("add --https-port 8443", "a certificate is given, but no --https-port")
 	case len(keys) == 0:
