@@ -72,6 +72,10 @@ func New(opts Options) (*Handler, error) {
 			h.Stop(context.Background())
 			return nil, fmt.Errorf("fallthru: mount path: got %q, want one that begins with a slash", m.Path)
 		}
+		if slices.ContainsFunc(h.mounts, func(other mount) bool { return other.path == path }) {
+			h.Stop(context.Background())
+			return nil, fmt.Errorf("fallthru: mount path: %q is given twice, want a path of its own for each application", m.Path)
+		}
 		g, err := newGroup(m.Group)
 		if err != nil {
 			h.Stop(context.Background())

@@ -95,6 +95,8 @@ func TestNewRefuses(t *testing.T) {
 		{"no Path", Options{}, "fallthru: Options.Path is nil"},
 		{"relative mount", Options{Path: pathOf, Mounts: []Mount{{"/a", good}, {"shop", good}}},
 			`fallthru: mount path: got "shop", want one that begins with a slash`},
+		{"a mount twice", Options{Path: pathOf, Mounts: []Mount{{"/shop", good}, {"/shop/", good}}},
+			`fallthru: mount path: "/shop/" is given twice, want a path of its own for each application`},
 		{"a group's options", Options{Path: pathOf, Mounts: []Mount{{"/a", good}, {"/shop", GroupOptions{}}}},
 			"fallthru: GroupOptions.Start is nil"},
 	}

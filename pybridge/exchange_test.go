@@ -10,12 +10,15 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/valyala/fasthttp"
+	"golang.org/x/sys/unix"
 )
 
 // front is a server in front of a Worker.
@@ -241,6 +244,15 @@ func TestMalformed(t *testing.T) {
 			p.respond(id, 0, head, "")
 			p.send(p.data, frameHeader{request: id, kind: frameFile, flags: flagLast | flagDescriptor}, strings.Repeat("\x00", 16))
 		}},
+		{"a descriptor that nobody announced", func(p *peer, id uint32) {
+			frame := append(appendFrameHeader(nil, frameHeader{length: 6, request: id, kind: frameResponse, head: 6}), head...)
+			_, _, _ = p.data.WriteMsgUnix(frame, syscall.UnixRights(0), nil)
+		}},
+		{"two descriptors for one frame", func(p *peer, id uint32) {
+			p.respond(id, 0, head, "")
+			frame := appendFrameHeader(nil, frameHeader{length: 16, request: id, kind: frameFile, flags: flagLast | flagDescriptor})
+			_, _, _ = p.data.WriteMsgUnix(frame, syscall.UnixRights(0, 0), nil)
+		}},
 		{"a file before its response", func(p *peer, id uint32) { p.sendFile(id, flagLast, os.Stdin, 0, 1) }},
 		{"a second file", func(p *peer, id uint32) {
 			p.respond(id, 0, head, "")
@@ -269,6 +281,56 @@ func TestMalformed(t *testing.T) {
 			waitFor(t, "the thread is given back", func() bool { return f.freed.Load() == 1 })
 		})
 	}
+}
+
+// TestFileInPieces: a descriptor waits for the rest of the frame that it came with.
+func TestFileInPieces(t *testing.T) {
+	p := startPeer(t)
+	f := serveFront(t, p.worker)
+	conn := f.send(getRequest)
+	id := p.request().request
+	p.respond(id, 0, "200 OK\nContent-Length\n5", "")
+	file := fileWith(t, "01234567")
+	frame := appendFrameHeader(nil, frameHeader{length: 16, request: id, kind: frameFile, flags: flagLast | flagDescriptor})
+	if _, _, err := p.data.WriteMsgUnix(frame[:7], syscall.UnixRights(int(file.Fd())), nil); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the first bytes have been read", func() bool { return queued(t, p.data) == 0 })
+	_, _ = p.data.Write(append(frame[7:], "\x02\x00\x00\x00\x00\x00\x00\x00\x05\x00\x00\x00\x00\x00\x00\x00"...))
+	p.body(id, flagEnd|flagLast, "")
+	if got := read(conn, "GET"); got.err != nil || string(got.body) != "23456" {
+		t.Errorf("got %q, %v, want 23456", got.body, got.err)
+	}
+}
+
+// fileWith returns an open file with this content.
+func fileWith(t *testing.T, content string) *os.File {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(name, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeAll(f) })
+	return f
+}
+
+// queued returns how many bytes written to conn its other side has not read.
+func queued(t *testing.T, conn *net.UnixConn) int {
+	t.Helper()
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var n int
+	var ioctlErr error
+	if err := raw.Control(func(fd uintptr) { n, ioctlErr = unix.IoctlGetInt(int(fd), unix.TIOCOUTQ) }); err != nil || ioctlErr != nil {
+		t.Fatal(err, ioctlErr)
+	}
+	return n
 }
 
 // TestEndWithoutLast: a request that ends without the last byte of its body

@@ -45,7 +45,7 @@ const (
 	frameLeaving frameKind = 34 // why the worker wants to be replaced
 
 	frameAlive frameKind = 35 // the answer to framePing: Python runs
-	frameFiles frameKind = 37 // the answer to frameAskFiles: names, NUL between them
+	frameFiles frameKind = 37 // part of the answer to frameAskFiles: names, NUL between them
 	frameStack frameKind = 36 // the stack of the thread that is being interrupted, for the log
 
 	// On the control socket, to the worker.

@@ -136,7 +136,11 @@ func (w *Worker) readData() {
 			return
 		}
 		in.end += n
-		if err := w.sort(in); err != nil {
+		err = w.sort(in)
+		if err == nil {
+			err = in.checkDescriptors()
+		}
+		if err != nil {
 			w.protocolError("data socket", err)
 			return
 		}
@@ -226,6 +230,21 @@ func (in *incoming) makeRoom() {
 	if need > len(in.buf) {
 		in.buf = append(make([]byte, 0, need), in.buf[:n]...)[:need]
 	}
+}
+
+// checkDescriptors refuses descriptors that no frame has announced: nobody would
+// ever close them. It is called when the whole frames have been taken out of the
+// buffer. What is left then is the beginning of one frame, and its descriptor came
+// with its first byte.
+func (in *incoming) checkDescriptors() error {
+	allowed := 0
+	if in.end > in.start {
+		allowed = 1
+	}
+	if len(in.descriptors) > allowed {
+		return fmt.Errorf("%w: %d descriptors that were not announced", errFrame, len(in.descriptors)-allowed)
+	}
+	return nil
 }
 
 func (in *incoming) keepDescriptors(oob []byte) error {

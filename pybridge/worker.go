@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -179,22 +178,6 @@ func (w *Worker) Stop(ctx context.Context) {
 // its start, and its resident bytes.
 func (w *Worker) Usage() (cpu time.Duration, memory int64, err error) { return w.process.usage() }
 
-// Files returns the files that the application has imported since the last
-// call: its own and those of installed packages, not the standard library's.
-// A worker process that does not answer, for it runs no Python just now, is
-// not waited for longer than ctx allows.
-func (w *Worker) Files(ctx context.Context) ([]string, error) {
-	w.order(frameHeader{kind: frameAskFiles})
-	select {
-	case files := <-w.files:
-		return files, nil
-	case <-w.done:
-		return nil, ErrGone
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
-}
-
 // Kill ends the worker process at once, with SIGKILL. It does not wait.
 func (w *Worker) Kill() { w.process.kill() }
 
@@ -202,6 +185,7 @@ func (w *Worker) Kill() { w.process.kill() }
 func (w *Worker) readControl(ready chan<- error) {
 	buf := make([]byte, 0, 4096)
 	chunk := make([]byte, 4096)
+	var files fileNames
 	told := false // ready or failed: it comes once, and nobody waits for another
 	for {
 		n, err := w.control.Read(chunk)
@@ -240,9 +224,14 @@ func (w *Worker) readControl(ready chan<- error) {
 			case frameAlive:
 				w.lastBeat.Store(int64(time.Since(epoch)))
 			case frameFiles:
-				select {
-				case w.files <- strings.FieldsFunc(string(payload), func(r rune) bool { return r == 0 }):
-				default: // nobody waits for it any more
+				whole, err := files.add(h, payload)
+				if err != nil {
+					w.protocolError("control socket", err)
+					return
+				}
+				if whole {
+					w.tellFiles(files.names)
+					files = fileNames{}
 				}
 			case frameStack:
 				w.opts.Logger.Error("the application at the request timeout", "worker", w.PID(), "traceback", string(payload))

@@ -447,6 +447,25 @@ class PoolTest(unittest.TestCase):
             self.assertTrue(pool.run(frame, 0.0, 0.0).endswith(want))
 
 
+class NamesTest(unittest.TestCase):
+    def test_split_names(self):
+        long = "x" * frames.MAX_NAME
+        for name, names, sizes in [
+            ("none", [], [0]),
+            ("few", ["/a", "/b"], [5]),
+            ("a longest one", [long, "/b"], [frames.MAX_NAME + 3]),
+            ("a longer one is left out", ["/a", long + "x", "/b"], [5]),
+            ("as many as fit", ["y" * 1023] * 256, [256 * 1024 - 1]),
+            ("one more", ["y" * 1023] * 257, [256 * 1024 - 1, 1023]),
+        ]:
+            with self.subTest(name):
+                pieces = frames.split_names(names)
+                self.assertEqual([len(piece) for piece in pieces], sizes)
+                self.assertLessEqual(max(sizes), frames.MAX_TEXT)
+                got = b"\0".join(pieces).decode().split("\0") if names else []
+                self.assertEqual(got, [n for n in names if len(n) <= frames.MAX_NAME])
+
+
 class TextTest(unittest.TestCase):
     def test_encode_text(self):
         limit = frames.MAX_TEXT

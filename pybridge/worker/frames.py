@@ -43,7 +43,7 @@ READY = 32  # fields of Interpreter, NUL between them
 FAILED = 33  # text for the log: the application could not be loaded
 LEAVING = 34  # why this worker process wants to be replaced
 ALIVE = 35  # the answer to PING: Python runs
-FILES = 37  # the answer to ASK_FILES: names, NUL between them
+FILES = 37  # part of the answer to ASK_FILES: names, NUL between them
 STACK = 36  # the stack of the thread that is being interrupted, for the log
 
 # Control socket, server process to worker.
@@ -67,6 +67,9 @@ MAX_HEAD = 256 * 1024
 # The most bytes of text for the log: the server process takes no larger frame.
 MAX_TEXT = 256 * 1024
 
+# The longest file name that the server process is told of.
+MAX_NAME = 64 * 1024
+
 
 def encode_text(text):
     """Returns text for the log as bytes; the middle of a very long one is left out."""
@@ -75,6 +78,26 @@ def encode_text(text):
         return data
     half = MAX_TEXT // 2 - 50
     return b"%b\n[... %d bytes left out ...]\n%b" % (data[:half], len(data) - 2 * half, data[-half:])
+
+
+def split_names(names):
+    """Joins file names, NUL between them, to as few pieces as fit into frames.
+
+    A list of files is no text: part of a name would be another name. So a name
+    that is longer than any path can be is left out.
+    """
+    pieces, piece, size = [], [], 0
+    for name in names:
+        data = name.encode("utf-8", "backslashreplace")
+        if len(data) > MAX_NAME:
+            continue
+        if size + len(data) > MAX_TEXT:
+            pieces.append(b"\0".join(piece))
+            piece, size = [], 0
+        piece.append(data)
+        size += len(data) + 1
+    pieces.append(b"\0".join(piece))
+    return pieces
 
 
 class ProtocolError(Exception):

@@ -10,6 +10,7 @@ from _overlay.frames import (
     ASK_FILES,
     FAILED,
     FILES,
+    FLAG_LAST,
     HEADER,
     HEADER_SIZE,
     INTERRUPT,
@@ -19,6 +20,7 @@ from _overlay.frames import (
     STACK,
     STOP,
     encode_text,
+    split_names,
 )
 from _overlay.threads import Pool
 from _overlay.wsgi import Requests, describe
@@ -35,12 +37,18 @@ class Control:
         self.reason = ""  # why this process is to end
 
     def send(self, kind, text):
-        # A list of files is no text: part of a name would be another name.
-        data = text.encode("utf-8", "backslashreplace") if kind == FILES else encode_text(text)
+        self.send_bytes(kind, 0, encode_text(text))
+
+    def send_bytes(self, kind, flags, data):
         try:
-            self.socket.sendall(HEADER.pack(len(data), 0, kind, 0, 0, 0) + data)
+            self.socket.sendall(HEADER.pack(len(data), 0, kind, flags, 0, 0) + data)
         except OSError:
             pass  # the server process is gone; reading says so, too
+
+    def send_files(self, names):
+        pieces = split_names(names)
+        for piece in pieces:
+            self.send_bytes(FILES, FLAG_LAST if piece is pieces[-1] else 0, piece)
 
     def on_readable(self):
         """Carries out what has come. Returns False when this process is to end."""
@@ -63,7 +71,7 @@ class Control:
             if kind == PING:
                 self.send(ALIVE, "")
             elif kind == ASK_FILES:
-                self.send(FILES, "\0".join(self.files.new()))
+                self.send_files(self.files.new())
             elif kind == INTERRUPT and self.pool is not None:
                 self.send(STACK, self.pool.interrupt(number))
         self.rest = data
