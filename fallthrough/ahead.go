@@ -53,13 +53,10 @@ func (p *pace) answer() {
 // mayAhead reports whether m may be handed a request although its threads are
 // busy. g.mu must be held.
 func (m *member) mayAhead() bool {
-	if len(m.ahead) == 0 {
-		return false
-	}
-	return time.Duration(m.busy+1)*m.pace.mean <= aheadTime
+	return len(m.slots) > 0 && time.Duration(m.busy+1)*m.pace.mean <= aheadTime
 }
 
 // available reports whether m can be handed a request. g.mu must be held.
 func (m *member) available() bool {
-	return !m.full() && (len(m.idle) > 0 || m.mayAhead())
+	return !m.full() && (m.busy < m.threads || m.mayAhead())
 }

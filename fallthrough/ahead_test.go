@@ -2,6 +2,7 @@ package fallthru
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -148,6 +149,64 @@ func TestGivenBack(t *testing.T) {
 	})
 }
 
+// TestGivenBackAfterAhead: a request that is in the application by way of the room
+// ahead has a thread all the same. One that is given back then waits in the queue,
+// and is not handed to the same busy process again and again.
+func TestGivenBackAfterAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first, second := make(chan struct{}), make(chan struct{})
+		var offered atomic.Int32
+		starts := &starts{t: t}
+		starts.make = func(n int) (Worker, error) {
+			return newGivingWorker(n, func(r *Request) error {
+				switch string(r.Path) {
+				case "/first":
+					<-first
+				case "/second":
+					<-second
+				case "/back":
+					select {
+					case <-second:
+					default:
+						if offered.Add(1) < 100 {
+							return ErrGivenBack // as often as it is offered while the thread is busy
+						}
+					}
+				}
+				return nil
+			}), nil
+		}
+		h := newTestHandler(t, Options{Mounts: []Mount{{Path: "/", Group: GroupOptions{Start: starts.start, Threads: 1}}}})
+		synctest.Wait()
+		g := h.mounts[0].group
+		g.mu.Lock()
+		g.members[0].pace.mean = time.Microsecond
+		g.mu.Unlock()
+		var all sync.WaitGroup
+		for _, path := range []string{"/first", "/second"} {
+			ctx := get(t, path)
+			all.Go(func() { h.Handle(ctx) })
+			synctest.Wait()
+		}
+		close(first) // the thread now runs the one that was handed ahead
+		synctest.Wait()
+		back := get(t, "/back")
+		all.Go(func() { h.Handle(back) })
+		synctest.Wait()
+		if n := offered.Load(); n > 1 {
+			t.Errorf("offered %d times to a process whose one thread is busy, want 1 at most", n)
+		}
+		close(second)
+		all.Wait()
+		if status := back.Response.StatusCode(); status != 200 {
+			t.Errorf("status %d, want 200", status)
+		}
+		if idle, busy := slotsIn(g); idle != 1 || busy != 0 {
+			t.Errorf("%d threads free and %d busy, want 1 and 0", idle, busy)
+		}
+	})
+}
+
 // TestGivenBackTimeout: time in the worker process counts as time in the queue.
 func TestGivenBackTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -178,6 +237,35 @@ func TestGivenBackTimeout(t *testing.T) {
 		}
 		<-blocked
 	})
+}
+
+// TestGivenBackAtTheEnd: what is given back when nobody can take it is refused at
+// once, with the reason, and not at its queue timeout.
+func TestGivenBackAtTheEnd(t *testing.T) {
+	broken := fmt.Errorf("%w: no module", ErrLoad)
+	for _, tt := range []struct {
+		name string
+		end  func(g *group)
+		want error
+	}{
+		{"the group ends", func(g *group) { g.stopping = true }, ErrStopping},
+		{"the worker process has ended, and no other starts", func(g *group) { g.failure = broken }, ErrLoad},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g, s := busyGroup(t, GroupOptions{})
+				g.giveBack(s)
+				g.leave(s.member)
+				g.mu.Lock()
+				tt.end(g)
+				g.mu.Unlock()
+				begun := time.Now()
+				if _, err := g.reacquire(nil, begun); !errors.Is(err, tt.want) || time.Since(begun) != 0 {
+					t.Errorf("reacquire = %v after %v, want %v at once", err, time.Since(begun), tt.want)
+				}
+			})
+		})
+	}
 }
 
 // givingWorker is a fakeWorker that keeps to the rule that a thread is not free

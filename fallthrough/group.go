@@ -141,10 +141,10 @@ type group struct {
 // member is a worker process that takes requests.
 type member struct {
 	worker  Worker
-	idle    []*slot // threads without a request
-	ahead   []*slot // room for requests that are handed ahead
+	threads int
+	slots   []*slot // for its threads and for requests that are handed ahead: those without one
 	pace    pace
-	busy    int
+	busy    int // requests that it holds
 	born    time.Time
 	leaving bool
 	drained chan struct{} // closed when it is leaving and holds nothing
@@ -159,10 +159,10 @@ type member struct {
 	extendedCPU, lastCPU time.Duration
 }
 
-// slot is one thread of a worker process.
+// slot is room for one request in a worker process. None of them stands for a
+// certain thread: which request waits for one there, only that process knows.
 type slot struct {
 	member *member
-	ahead  bool   // it stands for no thread
 	free   func() // gives the slot back; made once, so that a request allocates nothing
 }
 
@@ -212,18 +212,14 @@ func (g *group) acquire(conn net.Conn) (*slot, error) {
 		g.mu.Unlock()
 		return nil, ErrQueueFull
 	}
-	g.wakeOne()
-	w := g.waiters.Get().(*waiter)
-	w.slot, w.err, w.conn = nil, nil, conn
-	if g.opts.QueueTimeout > 0 {
-		w.deadline = time.Now().Add(g.opts.QueueTimeout)
-	}
+	w := g.newWaiter(conn, time.Now())
 	g.queue.push(w)
 	return g.await(w)
 }
 
-// reacquire is acquire for a request that a worker process has given back, which
-// entered the queue at since: it is the next one.
+// reacquire is acquire for a request that was given a thread and had none, which
+// entered the queue at since: it is ahead of those that came later, and there is
+// room for it.
 func (g *group) reacquire(conn net.Conn, since time.Time) (*slot, error) {
 	g.mu.Lock()
 	if m := g.leastBusy(); m != nil {
@@ -231,13 +227,28 @@ func (g *group) reacquire(conn net.Conn, since time.Time) (*slot, error) {
 		g.mu.Unlock()
 		return s, nil
 	}
+	err := g.failure
+	if g.stopping {
+		err = ErrStopping
+	}
+	if err != nil && len(g.members) == 0 {
+		g.mu.Unlock()
+		return nil, err
+	}
+	w := g.newWaiter(conn, since)
+	g.queue.putBack(w)
+	return g.await(w)
+}
+
+// newWaiter returns a waiter that waits from since on. g.mu must be held.
+func (g *group) newWaiter(conn net.Conn, since time.Time) *waiter {
+	g.wakeOne()
 	w := g.waiters.Get().(*waiter)
-	w.slot, w.err, w.conn = nil, nil, conn
+	w.slot, w.err, w.conn, w.deadline = nil, nil, conn, time.Time{}
 	if g.opts.QueueTimeout > 0 {
 		w.deadline = since.Add(g.opts.QueueTimeout)
 	}
-	g.queue.pushFront(w)
-	return g.await(w)
+	return w
 }
 
 // await waits until w, which is in the queue, has its turn. g.mu must be held; it
@@ -270,14 +281,10 @@ func (g *group) leastBusy() *member {
 	return best
 }
 
-// take hands out a thread, or else room for a request ahead. m must be available.
+// take hands out room for a request. m must be available.
 func (m *member) take() *slot {
-	slots := &m.idle
-	if len(m.idle) == 0 {
-		slots = &m.ahead
-	}
-	s := (*slots)[len(*slots)-1]
-	*slots = (*slots)[:len(*slots)-1]
+	s := m.slots[len(m.slots)-1]
+	m.slots = m.slots[:len(m.slots)-1]
 	if m.busy == 0 {
 		m.pace.begin()
 	}
@@ -313,11 +320,7 @@ func (g *group) giveBack(s *slot) {
 // put takes s back. The group's lock must be held.
 func (m *member) put(s *slot) {
 	m.busy--
-	if s.ahead {
-		m.ahead = append(m.ahead, s)
-	} else {
-		m.idle = append(m.idle, s)
-	}
+	m.slots = append(m.slots, s)
 	if m.leaving && m.busy == 0 {
 		close(m.drained)
 	}
@@ -393,19 +396,14 @@ func (g *group) expireQueue() {
 func (g *group) join(w Worker) *member {
 	now := time.Now()
 	m := &member{
-		worker: w, drained: make(chan struct{}), used: make(chan string, 1),
+		worker: w, threads: g.opts.Threads, drained: make(chan struct{}), used: make(chan string, 1),
 		pace: pace{mean: slowPace, last: now},
 		born: now, lastUsed: now, extended: now, limit: g.opts.requestLimit(),
 	}
-	for range g.opts.Threads {
+	for range g.opts.Threads + g.opts.ahead() {
 		s := &slot{member: m}
 		s.free = func() { g.release(s) }
-		m.idle = append(m.idle, s)
-	}
-	for range g.opts.ahead() {
-		s := &slot{member: m, ahead: true}
-		s.free = func() { g.release(s) }
-		m.ahead = append(m.ahead, s)
+		m.slots = append(m.slots, s)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()

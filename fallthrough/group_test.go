@@ -95,7 +95,7 @@ func slotsIn(g *group) (idle, busy int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, m := range g.members {
-		idle += len(m.idle)
+		idle += max(m.threads-m.busy, 0)
 		busy += m.busy
 	}
 	return idle, busy

@@ -170,7 +170,7 @@ func (h *Handler) serve(ctx *fasthttp.RequestCtx, m *mount, path []byte, b *body
 		case errors.Is(err, ErrNotHandedOver):
 			// It has ended, and its keeper has not noticed yet.
 			m.group.leave(s.member)
-			s, err = m.group.acquire(ctx.Conn())
+			s, err = m.group.reacquire(ctx.Conn(), begun)
 		default:
 			return err
 		}

@@ -34,16 +34,24 @@ func (q *queue) push(w *waiter) {
 	q.length++
 }
 
-// pushFront adds a waiter that has waited before; its deadline is not later than
-// that of the others.
-func (q *queue) pushFront(w *waiter) {
-	w.prev, w.next = nil, q.first
-	if q.first != nil {
-		q.first.prev = w
-	} else {
-		q.last = w
+// putBack adds a waiter that has waited before: ahead of those whose deadline is
+// later, and of all when nobody has one.
+func (q *queue) putBack(w *waiter) {
+	next := q.first
+	for next != nil && next.deadline.Before(w.deadline) {
+		next = next.next
 	}
-	q.first = w
+	if next == nil {
+		q.push(w)
+		return
+	}
+	w.prev, w.next = next.prev, next
+	if next.prev != nil {
+		next.prev.next = w
+	} else {
+		q.first = w
+	}
+	next.prev = w
 	q.length++
 }
 

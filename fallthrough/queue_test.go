@@ -52,6 +52,52 @@ func TestQueueOrder(t *testing.T) {
 	}
 }
 
+// TestQueuePutBack: waiters that come back stand where their deadline says, so that
+// the first is the first to expire.
+func TestQueuePutBack(t *testing.T) {
+	now := time.Now()
+	at := func(second int) *waiter { return &waiter{deadline: now.Add(time.Duration(second) * time.Second)} }
+	for _, tt := range []struct {
+		name    string
+		waiting []int // seconds of their deadlines
+		back    []int
+		want    []int
+	}{
+		{"alone", nil, []int{5}, []int{5}},
+		{"older than all", []int{7, 8}, []int{5}, []int{5, 7, 8}},
+		{"between", []int{3, 8}, []int{5}, []int{3, 5, 8}},
+		{"younger than all", []int{3, 4}, []int{5}, []int{3, 4, 5}},
+		{"in any order", []int{9}, []int{7, 5, 6, 8}, []int{5, 6, 7, 8, 9}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var q queue
+			for _, second := range tt.waiting {
+				q.push(at(second))
+			}
+			for _, second := range tt.back {
+				q.putBack(at(second))
+			}
+			if q.length != len(tt.want) {
+				t.Errorf("length = %d, want %d", q.length, len(tt.want))
+			}
+			var got []int
+			for w := q.pop(); w != nil; w = q.pop() {
+				got = append(got, int(w.deadline.Sub(now).Seconds()))
+			}
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("popped %v, want %v", got, tt.want)
+			}
+		})
+	}
+	var q queue // without a queue timeout
+	first, back := &waiter{}, &waiter{}
+	q.push(first)
+	q.putBack(back)
+	if q.pop() != back || q.pop() != first {
+		t.Error("without deadlines the one that comes back is not the next")
+	}
+}
+
 // busyGroup makes a group of one thread that is taken, and returns what gives
 // it back.
 func busyGroup(t *testing.T, opts GroupOptions) (*group, *slot) {
