@@ -109,6 +109,11 @@ func isExecutable(path string) bool {
 // inspectTimeout is far longer than any interpreter takes to start.
 const inspectTimeout = 20 * time.Second
 
+// outputDelay bounds how long the output of an interpreter that has ended is read:
+// what a shim has started may keep it open. On a busy machine it takes a while
+// until all of it is read.
+const outputDelay = 2 * time.Second
+
 // Inspect runs the interpreter at path and asks what it is. The error says
 // what it printed if it does not run, and wraps ErrPythonTooOld below 3.9.
 func Inspect(ctx context.Context, path string) (Interpreter, error) {
@@ -121,9 +126,9 @@ sys.stdout.write("\0".join([platform.python_implementation(), "%d.%d.%d" % sys.v
 	var stdout, stderr answer
 	cmd := exec.CommandContext(ctx, path, "-c", question)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	// What a shim has started may keep its output open after the shim is killed.
-	cmd.WaitDelay = 100 * time.Millisecond
-	if err := cmd.Run(); err != nil {
+	cmd.WaitDelay = outputDelay
+	// The answer counts, even when somebody keeps the output open after it.
+	if err := cmd.Run(); err != nil && !errors.Is(err, exec.ErrWaitDelay) {
 		switch {
 		case stdout.over || stderr.over:
 			err = fmt.Errorf("it prints more than %d bytes", maxAnswer)

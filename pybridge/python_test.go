@@ -154,6 +154,18 @@ func TestInspectShim(t *testing.T) {
 	}
 }
 
+// TestInspectHeldOutput: an answer counts although something that the shim has
+// started keeps its output open.
+func TestInspectHeldOutput(t *testing.T) {
+	answer := strings.TrimPrefix(answering("CPython", "3.11.7", "", "/prefix", "gil"), "#!/bin/sh\n")
+	path := executable(t, "#!/bin/sh\nsleep 600 &\necho $! > \"$0.pid\"\n"+answer, t.TempDir(), "python")
+	t.Cleanup(func() { killNoted(t, path+".pid") })
+	got, err := Inspect(t.Context(), path)
+	if err != nil || got.Version != "3.11.7" {
+		t.Errorf("Inspect = %+v, %v, want 3.11.7", got, err)
+	}
+}
+
 // TestInspectHangs: an interpreter that does not answer is given up when ctx
 // ends, also when something it has started holds its output open.
 func TestInspectHangs(t *testing.T) {
