@@ -182,10 +182,12 @@ func (h *Handler) serve(ctx *fasthttp.RequestCtx, m *mount, path []byte, b *body
 func (h *Handler) refuse(ctx *fasthttp.RequestCtx, err error) {
 	status := statusFor(err)
 	level := slog.LevelWarn
-	switch status {
-	case statusClientGone:
+	switch {
+	case errors.Is(err, ErrSpool):
+		level = slog.LevelError // nobody else says that the disk is full
+	case status == statusClientGone:
 		level = slog.LevelInfo
-	case fasthttp.StatusInternalServerError, fasthttp.StatusBadGateway, fasthttp.StatusGatewayTimeout:
+	case status == fasthttp.StatusInternalServerError, status == fasthttp.StatusBadGateway, status == fasthttp.StatusGatewayTimeout:
 		level = slog.LevelDebug // the worker's side has said why, with the traceback
 	}
 	h.opts.Logger.Log(context.Background(), level, "request not answered by the application",

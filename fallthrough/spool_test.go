@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"strconv"
@@ -268,10 +269,12 @@ func TestSpoolFileHasNoName(t *testing.T) {
 }
 
 // TestSpoolFailure: no room for a temporary file is the server's fault, 500,
-// and the connection goes, since the rest of the body lies on it.
+// and the connection goes, since the rest of the body lies on it. The log says why.
 func TestSpoolFailure(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir()+"/gone")
 	h := newTestHandler(t, Options{Mounts: []Mount{{Path: "/", Group: GroupOptions{Start: always(t, nil).start}}}})
+	var log strings.Builder
+	h.opts.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	tests := []struct {
 		name   string
 		size   int
@@ -288,6 +291,10 @@ func TestSpoolFailure(t *testing.T) {
 			if got := ctx.Response.StatusCode(); got != tt.status || ctx.Response.ConnectionClose() != (tt.status == 500) {
 				t.Errorf("status %d, connection closed: %v, want %d", got, ctx.Response.ConnectionClose(), tt.status)
 			}
+			if said := strings.Contains(log.String(), "level=ERROR"); said != (tt.status == 500) {
+				t.Errorf("the log says\n%s", log.String())
+			}
+			log.Reset()
 		})
 	}
 }

@@ -205,7 +205,7 @@ func TestAnswers(t *testing.T) {
 		})
 	}
 	log := p.record.logged()
-	for _, want := range []string{"detail=careless", "traceback=Traceback", "GET /x"} {
+	for _, want := range []string{"detail=careless", "traceback=Traceback", "GET /x", "the answer of the application cannot be sent"} {
 		if !strings.Contains(log, want) {
 			t.Errorf("the log lacks %q", want)
 		}

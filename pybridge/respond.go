@@ -19,10 +19,11 @@ func (x *exchange) respond(ctx *fasthttp.RequestCtx) error {
 	failure, complete := x.failure, x.last && x.file == nil
 	if failure != nil || !x.hasHead {
 		x.mu.Unlock()
-		x.release()
 		if failure == nil {
 			failure = fmt.Errorf("%w: it ended without an answer", ErrApplication)
 		}
+		x.explain(failure)
+		x.release()
 		return failure
 	}
 	length, err := applyHead(&ctx.Response, x.head)
@@ -39,6 +40,7 @@ func (x *exchange) respond(ctx *fasthttp.RequestCtx) error {
 	}
 	x.mu.Unlock()
 	if err != nil {
+		x.explain(err)
 		(&stream{x: x}).Close() // the application is stopped; nobody will read its body
 		return err
 	}
@@ -50,6 +52,16 @@ func (x *exchange) respond(ctx *fasthttp.RequestCtx) error {
 	}
 	x.stream(ctx, length)
 	return nil
+}
+
+// explain tells the log why a request gets no answer of the application, unless
+// that has been told: the plain errors of this package come after their reason.
+func (x *exchange) explain(failure error) {
+	switch failure {
+	case ErrApplication, ErrGone, ErrTimeout, ErrClientGone, ErrGivenBack:
+		return
+	}
+	x.worker.opts.Logger.Error("the answer of the application cannot be sent", "worker", x.worker.PID(), "request", string(x.request), "error", failure)
 }
 
 // stream leaves the rest of the body to a body stream of length bytes, or of
