@@ -344,6 +344,12 @@ class Pool:
             pass
         finally:
             self.turn.release()
+        self.wake_for_pending()
+
+    def wake_for_pending(self):
+        """Has the watch give back what a thread has read that cannot run it."""
+        if self.pending and not self.watching:
+            self.wake()
 
     def keep_descriptors(self, ancillary, flags):
         if flags & MSG_CTRUNC:
@@ -401,6 +407,7 @@ class Pool:
                     exchange.cancelled = True
                 if not self.pending:
                     continue
+                self.wake_for_pending()
             exchange.ready.acquire(timeout=0.005)
 
     # -- writing -------------------------------------------------------------
@@ -450,6 +457,7 @@ class Pool:
         Looks each TICK while requests come, and sleeps when none do.
         """
         poll = select.poll()
+        data = self.socket.fileno()
         poll.register(control, select.POLLIN)
         poll.register(self.wake_reader, select.POLLIN)
         seen, flushes = self.started, self.flushes
@@ -460,8 +468,14 @@ class Pool:
                 # First said, then asked: a thread that starts a request
                 # between the two sees that it has to wake the watch.
                 self.watching = False
-                sleep = self.started == seen and not self.right and not self.out
+                sleep = self.started == seen and not self.right and not self.out and not self.pending
+                # With every thread in an application, nobody reads.
+                unread = sleep and not self.turn.locked()
+                if unread:
+                    poll.register(data, select.POLLIN)
                 events = poll.poll(None if sleep else TICK)
+                if unread:
+                    poll.unregister(data)
                 self.watching = True
                 self.clock = time() - perf_counter()  # somebody may have set the clock
                 idle = 0
@@ -470,7 +484,7 @@ class Pool:
             for descriptor, _ in events:
                 if descriptor == self.wake_reader:
                     os.read(self.wake_reader, 4096)
-                elif not on_control():
+                elif descriptor == control and not on_control():
                     return
             if self.flushes != flushes:
                 flushes = self.flushes
