@@ -33,9 +33,24 @@ func newStore(h *Handler, name string, bytes int64) *store {
 	if name == "" {
 		name = "overlay-static-" + strconv.FormatInt(groupNumber.Add(1), 10)
 	}
-	s.group = groupcache.NewGroup(name, bytes, groupcache.GetterFunc(s.fill))
+	s.group = groupcache.NewGroup(name, payload(bytes, !h.opts.NoCompression), groupcache.GetterFunc(s.fill))
 	return s
 }
+
+// payload returns how many bytes of files and forms may be kept in size bytes of
+// memory: groupcache counts neither what Go rounds each of them up to, nor its own
+// lists, an eighth together. Where forms are made here, the encoders live on it, too.
+func payload(size int64, coded bool) int64 {
+	bytes := size - size/8
+	if coded {
+		bytes -= min(encodersMemory, size/4)
+	}
+	return bytes
+}
+
+// encodersMemory is what the encoders of a busy server hold (see encoders.go): the
+// best set 20 MB, each quick one 5 MB.
+const encodersMemory = 24 << 20
 
 // storeKey is what a key says. Everything a reader needs is in it, since a key may
 // come from another server (see peers.go).
@@ -131,11 +146,13 @@ func (s *store) make(k *storeKey, key string) ([]byte, error) {
 
 // encodeFile makes a coded form.
 func (h *Handler) encodeFile(k *storeKey) ([]byte, error) {
-	b, err := h.read(k)
-	if err != nil {
-		return nil, err
-	}
-	return h.encoders.encode(k.coding, k.level, b)
+	return h.encoders.use(k.level, func(s *encoderSet) ([]byte, error) {
+		b := s.buffer(k.version.size)
+		if err := h.readInto(k, b); err != nil {
+			return nil, err
+		}
+		return s.encode(k.coding, b)
+	})
 }
 
 // stringOf returns b as a string without copying. Nobody may write to b afterwards.
@@ -144,19 +161,24 @@ func stringOf(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b
 // read returns the bytes of the version of a file that k names, and errChanged if
 // the file is another by now.
 func (h *Handler) read(k *storeKey) ([]byte, error) {
+	b := make([]byte, k.version.size)
+	return b, h.readInto(k, b)
+}
+
+// readInto is read into b, which has the size of that version.
+func (h *Handler) readInto(k *storeKey, b []byte) error {
 	if k.tree >= len(h.trees) {
-		return nil, errStoreKey
+		return errStoreKey
 	}
 	f, v, err := h.trees[k.tree].open(append(make([]byte, 0, len(k.name)+1), k.name...))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer f.release()
 	if v != k.version {
-		return nil, errChanged
+		return errChanged
 	}
-	b := make([]byte, v.size)
-	return b, readExactly(f, v, b, 0)
+	return readExactly(f, v, b, 0)
 }
 
 // get returns the bytes of a key. They belong to the group: nobody may write to

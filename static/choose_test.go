@@ -164,7 +164,7 @@ func TestSiblings(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "a.js", script)
 	for c, data := range map[string]coding{"a.js.gz": codingGzip, "a.js.br": codingBrotli} {
-		out, err := new(encoders).encode(data, levelQuick, []byte(script))
+		out, err := new(encoderSet).encode(data, []byte(script))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -18,7 +18,7 @@
 //	  validators.go     entity tag, Last-Modified
 //	  mime.go           media type by name; cachecontrol.go, fields.go: other fields
 //	cache.go            the bytes of files and coded forms, in memory
-//	  compress.go       encoders; peers.go: other servers' encoders
+//	  compress.go       what is coded, and how hard; encoders.go; peers.go: other servers' encoders
 //	send.go             the body, in one write or by sendfile (send_linux.go)
 //
 // Where there is no file:

@@ -175,8 +175,10 @@ func (h *Handler) drop(e *entry) {
 // would keep the disk space of a removed file.
 const sweepInterval = 10 * time.Second
 
-// sweep closes descriptors of entries that were not used since the last time.
+// sweep closes descriptors of entries that were not used since the last time, and
+// gives back the memory of encoders alike.
 func (h *Handler) sweep() {
+	h.encoders.sweep()
 	h.table.each(func(e *entry) {
 		if e.outcome == outcomeFile && !e.used.Swap(false) {
 			e.forms(h.closeFile)

@@ -1,0 +1,197 @@
+package static
+
+import (
+	"bytes"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+	brotli "github.com/molecule-man/go-brrr"
+)
+
+// encoders makes coded forms. An encoder holds up to some megabytes of tables, and
+// how many there are would else follow the number of clients: so there is one set
+// for every second processor for the quick level, and one for the best. The zero
+// value is ready.
+type encoders struct {
+	once  sync.Once        // makes quick
+	quick chan *encoderSet // idle sets; whoever takes one puts it back
+	mu    sync.Mutex       // guards best: a peer may ask while the improver works
+	best  encoderSet
+}
+
+// maxQuick bounds the quick sets, of some 5 MB each, on machines with many
+// processors: at 100 MB/s each they are not what a client waits for.
+const maxQuick = 4
+
+// idle returns the quick sets.
+func (e *encoders) idle() chan *encoderSet {
+	e.once.Do(func() {
+		e.quick = make(chan *encoderSet, max(1, min(runtime.GOMAXPROCS(0)/2, maxQuick)))
+		for range cap(e.quick) {
+			e.quick <- &encoderSet{level: levelQuick}
+		}
+	})
+	return e.quick
+}
+
+// use calls fn with a set of the level that nobody else uses meanwhile.
+func (e *encoders) use(l level, fn func(*encoderSet) ([]byte, error)) ([]byte, error) {
+	if l == levelBest {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.best.level = levelBest
+		e.best.used.Store(true)
+		return fn(&e.best)
+	}
+	idle := e.idle()
+	s := <-idle
+	defer func() { idle <- s }()
+	s.used.Store(true)
+	return fn(s)
+}
+
+// sweep gives back the memory of the sets that were not used since the last call.
+func (e *encoders) sweep() {
+	idle := e.idle()
+	for range cap(idle) {
+		select {
+		case s := <-idle:
+			s.sweep()
+			idle <- s
+		default: // all in use
+		}
+	}
+	if e.mu.TryLock() {
+		e.best.sweep()
+		e.mu.Unlock()
+	}
+}
+
+// encoderSet is an encoder for each coding, made when it is first needed, and the
+// buffers that they read from and write to. One goroutine uses it at a time.
+type encoderSet struct {
+	level level
+	used  atomic.Bool // since the last sweep
+	file  []byte      // what is to be coded
+	out   bytes.Buffer
+	gz    *gzip.Writer
+	zs    *zstd.Encoder
+	br    *brotli.Writer // for at most brotliSlow bytes, when level is levelBest
+	brBig *brotli.Writer // for more
+}
+
+// keepBuffer is the size up to which a set keeps its buffers.
+const keepBuffer = encodeInline + encodeInline/2
+
+// buffer returns n bytes to read a file into, good until the next call.
+func (s *encoderSet) buffer(n int64) []byte {
+	if n > keepBuffer {
+		return make([]byte, n)
+	}
+	if int64(cap(s.file)) < n {
+		s.file = make([]byte, max(n, 64<<10))
+	}
+	return s.file[:n]
+}
+
+// encode returns data in a coding. The result is new, and as large as needed. It is
+// the same for the same data, whatever was coded before.
+func (s *encoderSet) encode(c coding, data []byte) ([]byte, error) {
+	s.out.Reset()
+	if s.out.Cap() > keepBuffer {
+		s.out = bytes.Buffer{}
+	}
+	s.out.Grow(len(data)/3 + 64)
+	var err error
+	switch c {
+	case codingBrotli:
+		err = s.brotli(data)
+	case codingGzip:
+		err = s.gzip(data)
+	case codingZstd:
+		if err = s.makeZstd(); err == nil {
+			return bytes.Clone(s.zs.EncodeAll(data, s.out.AvailableBuffer())), nil
+		}
+	default:
+		err = fmt.Errorf("encode: no encoder for %v", c)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return bytes.Clone(s.out.Bytes()), nil
+}
+
+// brotli windows, as logarithms: a quick set holds 2 MB with the small one. The best
+// set holds 78 MB by the numbers, of which the kernel has to give 10: the encoder
+// reserves for the worst case, and never touches most of it.
+const (
+	windowSmall = 17 // brotliSlow
+	windowQuick = 18
+	windowLarge = 20
+)
+
+func (s *encoderSet) brotli(data []byte) (err error) {
+	w, quality, window := &s.br, 4, windowQuick
+	if s.level == levelBest {
+		quality, window = 11, windowSmall
+		if len(data) > brotliSlow {
+			w, quality, window = &s.brBig, 7, windowLarge
+		}
+	}
+	if *w == nil {
+		if *w, err = brotli.NewWriterOptions(nil, quality, brotli.WriterOptions{LGWin: window}); err != nil {
+			return err
+		}
+	}
+	(*w).Reset(&s.out) // once it was called, the writer keeps its tables to itself
+	return writeAll(*w, data)
+}
+
+func (s *encoderSet) gzip(data []byte) (err error) {
+	if s.gz == nil {
+		if s.gz, err = gzip.NewWriterLevel(nil, [levels]int{5, 9}[s.level]); err != nil {
+			return err
+		}
+	}
+	s.gz.Reset(&s.out)
+	return writeAll(s.gz, data)
+}
+
+// writeAll writes data and closes w.
+func writeAll(w interface {
+	Write([]byte) (int, error)
+	Close() error
+}, data []byte) error {
+	if _, err := w.Write(data); err != nil {
+		return err
+	}
+	return w.Close()
+}
+
+// makeZstd makes the encoder. SpeedBestCompression would save a twentieth more, and
+// needs tables of 36 MB; the window must be no more than the 8 MiB that a client has
+// (RFC 9659).
+func (s *encoderSet) makeZstd() (err error) {
+	if s.zs == nil {
+		s.zs, err = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true), zstd.WithWindowSize(1<<20),
+			zstd.WithEncoderLevel([levels]zstd.EncoderLevel{zstd.SpeedDefault, zstd.SpeedBetterCompression}[s.level]))
+	}
+	return err
+}
+
+// sweep forgets what was not used for a while. The brotli encoder of a best set
+// stays: made again, out of memory that was used before, it would have to be cleared
+// and take all of its 78 MB.
+func (s *encoderSet) sweep() {
+	if s.used.Swap(false) {
+		return
+	}
+	s.file, s.out, s.gz, s.zs, s.brBig = nil, bytes.Buffer{}, nil, nil, nil
+	if s.level == levelQuick {
+		s.br = nil
+	}
+}
