@@ -1,6 +1,7 @@
 """Side-by-side benchmarks: python3 tests/bench --help, and docs/benchmarks.md."""
 
 import argparse
+import contextlib
 import datetime
 import json
 import os
@@ -12,13 +13,14 @@ import tempfile
 from pathlib import Path
 
 import install
+import footprint
 import memory
 import report
 import rounds
 import scenarios
 import static_servers
 import wsgi_servers
-from servers import Application
+from servers import Application, new_certificate
 
 APPS = Path(__file__).resolve().parent / "apps"
 HELLO = Application("hello", APPS / "hello.py", APPS)
@@ -42,8 +44,12 @@ def main():
         command.add_argument("--attempts", type=int, default=4, help="repeat a run that others disturbed, up to so many (default 4)")
         command.add_argument("--patience", type=float, default=20, help="longest wait for a quiet machine before a run, in seconds (default 20)")
         add_overlay(command)
+        if name == "static":
+            command.add_argument("--tls", action="store_true", help="every server with TLS, the same certificate, and kept connections")
         command.add_argument("--json", type=Path, help="file for every single run (default: below .cache/bench)")
     command = commands.add_parser("memory", help="a worker process beside a plain python with the same application")
+    add_overlay(command)
+    command = commands.add_parser("footprint", help="memory of files and connections, system calls, start, each beside its bound")
     add_overlay(command)
     commands.add_parser("report", help="the tables of an earlier run").add_argument("json", type=Path)
     arguments = parser.parse_args()
@@ -59,6 +65,8 @@ def main():
     elif arguments.command == "memory":
         virtual_env = install.virtual_environment()
         print(memory.markdown([("12 bytes", HELLO), ("Django", DJANGO)], virtual_env, arguments.overlay))
+    elif arguments.command == "footprint":
+        print(footprint.markdown(arguments.overlay, HELLO, install.virtual_environment()))
     else:
         benchmark(arguments)
 
@@ -72,11 +80,13 @@ def benchmark(arguments):
     virtual_env = install.virtual_environment()
     plan = rounds.Plan(arguments.rounds, arguments.seconds, tuple(int(n) for n in arguments.connections.split(",")),
                        arguments.attempts, arguments.patience)
-    with tempfile.TemporaryDirectory(prefix="bench-htdocs-") as document_root:
+    with tempfile.TemporaryDirectory(prefix="bench-htdocs-") as document_root, contextlib.ExitStack() as stack:
         Path(document_root).chmod(0o755)
         if arguments.command == "static":
-            servers, asked, references = static_servers.SERVERS, scenarios.static(document_root), ["fixed", "nginx", "lighttpd"]
-            what = {"document_root": Path(document_root), "fixed_size": scenarios.KIB}
+            servers, references = static_servers.SERVERS, ["fixed", "nginx", "lighttpd"]
+            asked = scenarios.static(document_root, arguments.tls)
+            what = {"document_root": Path(document_root), "fixed_size": scenarios.KIB,
+                    "certificate": stack.enter_context(certificate()) if arguments.tls else None}
         else:
             servers, references = wsgi_servers.SERVERS, ["fixed", wsgi_servers.MOD_WSGI_DAEMON.name]
             asked = scenarios.WSGI if arguments.command == "wsgi" else scenarios.DJANGO
@@ -110,6 +120,12 @@ def benchmark(arguments):
         output.write_text(json.dumps(document, indent=1))
     print(report.markdown(document))
     rounds.say(f"every single run is in {output}")
+
+
+@contextlib.contextmanager
+def certificate():
+    with tempfile.TemporaryDirectory(prefix="bench-tls-") as directory:
+        yield new_certificate(directory)
 
 
 def chosen(things, texts):

@@ -17,8 +17,8 @@ REPOSITORY = HERE.parent.parent
 CACHE = REPOSITORY / ".cache" / "bench"
 LOCK = HERE / "requirements.lock"
 
-DEBIAN_PACKAGES = ["nginx", "lighttpd", "lighttpd-mod-deflate", "apache2", "libapache2-mod-wsgi-py3",
-                   "uwsgi", "uwsgi-plugin-python3", "wrk", "python3-venv"]
+DEBIAN_PACKAGES = ["nginx", "lighttpd", "lighttpd-mod-deflate", "lighttpd-mod-openssl", "apache2", "libapache2-mod-wsgi-py3",
+                   "uwsgi", "uwsgi-plugin-python3", "wrk", "strace", "openssl", "python3-venv"]
 
 # Debian's mod_wsgi and uwsgi are compiled for Debian's Python. Every server gets that
 # one, so that the tables compare servers and not builds of Python.

@@ -41,10 +41,10 @@ def of_overlay(application, virtual_env, program):
         site = rounds.new_site(parent, 0, application=application, virtual_env=virtual_env, overlay=program)
         with rounds.running(OVERLAY, site) as (root,):
             scenario = scenarios.WSGI[0]
-            answer = scenarios.verify(site.port, scenario)
+            answer = scenarios.verify(site, scenario)
             largest = lambda: max((process.memory([pid]) for pid in workers(root)), key=lambda sizes: sizes["Uss"])
             idle = largest()
-            wrk.load(f"http://127.0.0.1:{site.port}", 64, WARM_SECONDS, scenario, answer, site.directory)
+            wrk.load(site.url, 64, WARM_SECONDS, scenario, answer, site.directory)
             return idle, largest(), process.memory([root.popen.pid])
 
 

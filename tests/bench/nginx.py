@@ -28,11 +28,24 @@ http {{
     scgi_temp_path scgi;
 {http}
     server {{
-        listen 127.0.0.1:{port} backlog=1024;
+        listen 127.0.0.1:{port} {tls}backlog=1024;
 {server}
     }}
 }}
 """
+
+# ssl_buffer_size stays at 16k, which is best for throughput: smaller records are for the
+# first byte on a slow line. The ciphers are in the order of the Go servers, which is faster
+# than OpenSSL's.
+TLS = """
+        ssl_certificate {certificate.chain};
+        ssl_certificate_key {certificate.key};
+        ssl_protocols TLSv1.2 TLSv1.3;
+        ssl_session_cache shared:SSL:10m;
+        ssl_session_timeout 1h;
+        ssl_buffer_size 16k;
+        ssl_prefer_server_ciphers on;
+        ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256;"""
 
 STATIC_HTTP = """\
     open_file_cache max=20000 inactive=60s;
@@ -48,7 +61,10 @@ STATIC_HTTP = """\
 def command(site, server, http=""):
     """nginx with the directives http in its http block and server in its server block."""
     account = f"user {ACCOUNT} {GROUP};" if AS_ROOT else ""
-    configuration = site.write("nginx.conf", FRAME.format(account=account, port=site.port, http=http, server=server))
+    tls = ""
+    if site.certificate:
+        tls, server = "ssl ", server + TLS.format(certificate=site.certificate)
+    configuration = site.write("nginx.conf", FRAME.format(account=account, port=site.port, tls=tls, http=http, server=server))
     return Command([install.find("nginx"), "-p", site.directory, "-c", configuration, "-e", "error.log"])
 
 

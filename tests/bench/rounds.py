@@ -34,9 +34,9 @@ def say(text):
     print("bench: " + text, file=sys.stderr, flush=True)
 
 
-def answers(port):
-    """Report whether the server on port answers, be it with 404."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+def answers(site):
+    """Report whether the server of the site answers, be it with 404."""
+    connection = site.connect(timeout=5)
     try:
         connection.request("GET", "/")
         return connection.getresponse().status not in (502, 503)  # nginx is up before the application
@@ -57,7 +57,7 @@ def running(server, site):
         def ready():
             for root, _ in started:
                 root.check_alive()
-            return answers(site.port)
+            return answers(site)
 
         process.wait_for(ready, START_SECONDS, f"{server.name}: answer on port {site.port}")
         yield [root for root, _ in started]
@@ -103,11 +103,10 @@ def run_scenario(live, scenario, connections, plan, directory, record):
             if server.name == "fixed" and not scenario.fixed_size:
                 continue
             result = {"scenario": scenario.name, "connections": connections, "round": number, "server": server.name}
-            url = f"http://127.0.0.1:{site.port}"
             try:
                 asked = scenarios.as_fixed(scenario) if server.name == "fixed" else scenario
-                answer = scenarios.verify(site.port, asked)
-                result.update(measure_in_quiet(plan, roots, url, connections, scenario, answer, directory))
+                answer = scenarios.verify(site, asked)
+                result.update(measure_in_quiet(plan, roots, site.url, connections, scenario, answer, directory))
                 if result["errors"]:
                     result["log"] = [root.log_end() for root in roots]
                 if scenario.seconds:

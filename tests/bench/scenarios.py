@@ -2,7 +2,6 @@
 
 import dataclasses
 import gzip
-import http.client
 import os
 import random
 import time
@@ -32,6 +31,7 @@ class Scenario:
     coding: str = ""  # content coding that the answer must have; answer is the decoded content
     revalidate: bool = False  # send the validators that an unconditional GET returned
     paths: tuple = ()  # requested at random instead of path
+    codings: tuple = ()  # values of Accept-Encoding that the paths take in turn
     mean_size: int = 0  # bytes of the mean body, with paths
     seconds: float = 0  # time that the application waits: bounds the requests per second by the slots of the server
     fixed_size: int = 0  # bytes of the response that the fixed server gives as the ceiling; 0: no ceiling
@@ -45,8 +45,8 @@ class Answer:
     wire_bytes: float  # status line, header fields and body of the response
 
 
-def ask(port, scenario, fields):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+def ask(site, scenario, fields):
+    connection = site.connect(timeout=10)
     try:
         connection.request(scenario.method, scenario.path, body=scenario.body or None, headers=fields)
         response = connection.getresponse()
@@ -55,15 +55,15 @@ def ask(port, scenario, fields):
         connection.close()
 
 
-def verify(port, scenario):
+def verify(site, scenario):
     """Ask once; raise WrongAnswer if status, content coding or body are not the scenario's."""
     fields = {"Accept-Encoding": "identity", **scenario.fields}
     if scenario.revalidate:
-        first, _ = ask(port, scenario, fields)
+        first, _ = ask(site, scenario, fields)
         for validator, condition in (("ETag", "If-None-Match"), ("Last-Modified", "If-Modified-Since")):
             if first.getheader(validator):
                 fields[condition] = first.getheader(validator)
-    response, body = ask(port, scenario, fields)
+    response, body = ask(site, scenario, fields)
     if response.status != scenario.status:
         raise WrongAnswer(f"status {response.status}, want {scenario.status}")
     coding = response.getheader("Content-Encoding", "")
@@ -94,8 +94,11 @@ WSGI = [
 DJANGO = [Scenario("Django plain view", fixed_size=12)]
 
 
-def static(document_root):
-    """Fill the document root, and return the scenarios that ask for its files."""
+def static(document_root, over_tls):
+    """Fill the document root, and return the scenarios that ask for its files.
+
+    Over TLS these are the files alone: what it adds is the same for the rest.
+    """
     generator = random.Random(20240229)  # the same files in every run
     hour_ago = time.time() - 3600  # older than any server's doubt about a fresh file
 
@@ -121,6 +124,8 @@ def static(document_root):
                               paths=tuple("/" + name for name in names),
                               mean_size=sum(map(len, contents)) // SMALL_FILES))
 
+    if over_tls:
+        return [dataclasses.replace(scenario, name=scenario.name + " over TLS") for scenario in scenarios]
     scenarios.append(Scenario("304", path="/1KiB.bin", status=304, answer=b"", revalidate=True))
     scenarios.append(Scenario("404", path="/small/absent.html", status=404, answer=None))
 

@@ -5,8 +5,10 @@ that writes its configuration into a temporary directory and returns its command
 run in the foreground on 127.0.0.1, without an access log.
 """
 
+import http.client
 import os
 import signal
+import ssl
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +32,22 @@ class Application:
 
 
 @dataclass(frozen=True)
+class Certificate:
+    """The certificate that every server has in a benchmark over TLS: self-signed, ECDSA P-256."""
+
+    chain: Path
+    key: Path
+
+
+def new_certificate(directory):
+    certificate = Certificate(Path(directory, "site.crt"), Path(directory, "site.key"))
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc", "-days", "2",
+                    "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
+                    "-out", certificate.chain, "-keyout", certificate.key], check=True, capture_output=True)
+    return certificate
+
+
+@dataclass(frozen=True)
 class Site:
     """What one server is to serve, and where."""
 
@@ -40,6 +58,17 @@ class Site:
     document_root: Optional[Path] = None
     fixed_size: int = 12  # bytes in the response of the fixed server
     overlay: Optional[Path] = None  # program to measure; None builds the one of this working tree
+    certificate: Optional[Certificate] = None  # None: plain HTTP
+
+    @property
+    def url(self):
+        return f"{'https' if self.certificate else 'http'}://127.0.0.1:{self.port}"
+
+    def connect(self, timeout):
+        if not self.certificate:
+            return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        trusting = ssl.create_default_context(cafile=self.certificate.chain)
+        return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=timeout, context=trusting)
 
     def write(self, name, text):
         path = self.directory / name
@@ -72,14 +101,24 @@ def output_of(*words):
     return (done.stdout.strip().splitlines() or [""])[0]
 
 
+def go_tls(site):
+    """Options of the Go programs beside this file."""
+    return ["-certificate", site.certificate.chain, "-key", site.certificate.key] if site.certificate else []
+
+
 def fixed(site):
     return [Command([install.build("./tests/bench/fixed"), "-address", f"127.0.0.1:{site.port}",
-                     "-size", str(site.fixed_size)])]
+                     "-size", str(site.fixed_size), *go_tls(site)])]
 
 
 def overlay(site):
     """Daemon mode. Files first, the application beneath; either may be absent."""
-    words = [site.overlay or install.build("./cmd/overlay"), "--host", "127.0.0.1", "--port", str(site.port)]
+    words = [site.overlay or install.build("./cmd/overlay"), "--host", "127.0.0.1"]
+    if site.certificate:
+        words += ["--disable-http", "--https-port", str(site.port), "--ssl-certificate-file", site.certificate.chain,
+                  "--ssl-certificate-key-file", site.certificate.key]
+    else:
+        words += ["--port", str(site.port)]
     if site.document_root:
         words += ["--document-root", site.document_root]
     if site.application:

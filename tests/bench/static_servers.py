@@ -2,14 +2,14 @@
 
 import install
 import nginx
-from servers import ACCOUNT, AS_ROOT, FIXED, GROUP, OVERLAY, Command, Server, output_of
+from servers import ACCOUNT, AS_ROOT, FIXED, GROUP, OVERLAY, Command, Server, go_tls, output_of
 
 LIGHTTPD = """\
 {account}
 server.port = {port}
 server.bind = "127.0.0.1"
 server.document-root = "{document_root}"
-server.modules = ( "mod_deflate" )
+server.modules = ( "mod_deflate"{tls_module} )
 server.errorlog = "{directory}/error.log"
 server.event-handler = "linux-sysepoll"
 server.network-backend = "sendfile"
@@ -23,6 +23,15 @@ mimetype.assign = ( ".html" => "text/html", ".css" => "text/css", ".js" => "appl
 deflate.allowed-encodings = ( "gzip" )
 deflate.mimetypes = ( "application/javascript", "text/css" )
 deflate.cache-dir = "{directory}/deflate"
+{tls}
+"""
+
+LIGHTTPD_TLS = """\
+ssl.engine = "enable"
+ssl.pemfile = "{certificate.chain}"
+ssl.privkey = "{certificate.key}"
+ssl.openssl.ssl-conf-cmd = ( "Options" => "ServerPreference",
+    "Ciphersuites" => "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256" )
 """
 
 
@@ -33,7 +42,9 @@ def lighttpd(site):
     cache.mkdir()
     cache.chmod(0o777)
     configuration = site.write("lighttpd.conf", LIGHTTPD.format(
-        account=account, port=site.port, document_root=site.document_root, directory=site.directory))
+        account=account, port=site.port, document_root=site.document_root, directory=site.directory,
+        tls_module=', "mod_openssl"' if site.certificate else "",
+        tls=LIGHTTPD_TLS.format(certificate=site.certificate) if site.certificate else ""))
     return [Command([install.find("lighttpd"), "-D", "-f", configuration])]
 
 
@@ -41,7 +52,7 @@ def fasthttp_fs(site):
     compressed = site.directory / "compressed"
     compressed.mkdir()
     return [Command([install.build("./tests/bench/fasthttpfs"), "-address", f"127.0.0.1:{site.port}",
-                     "-root", site.document_root, "-compress-root", compressed])]
+                     "-root", site.document_root, "-compress-root", compressed, *go_tls(site)])]
 
 
 CADDYFILE = """\
@@ -50,7 +61,8 @@ CADDYFILE = """\
     auto_https off
     persist_config off
 }}
-http://127.0.0.1:{port} {{
+{url} {{
+    {tls}
     root * {document_root}
     encode gzip
     file_server {{
@@ -61,7 +73,9 @@ http://127.0.0.1:{port} {{
 
 
 def caddy(site):
-    configuration = site.write("Caddyfile", CADDYFILE.format(port=site.port, document_root=site.document_root))
+    configuration = site.write("Caddyfile", CADDYFILE.format(
+        url=site.url, document_root=site.document_root,
+        tls=f"tls {site.certificate.chain} {site.certificate.key}" if site.certificate else ""))
     homes = {"XDG_DATA_HOME": str(site.directory), "XDG_CONFIG_HOME": str(site.directory)}
     return [Command([install.CACHE / "bin" / "caddy", "run", "--config", configuration], environment=homes)]
 

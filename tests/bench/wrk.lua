@@ -3,6 +3,7 @@
 --   BENCH_METHOD  request method; GET when unset
 --   BENCH_BODY    name of a file with the request body
 --   BENCH_PATHS   name of a file with one URL path per line, requested at random
+--   BENCH_CODINGS values of Accept-Encoding, separated by ";", taken in turn by the paths
 
 local paths = {}
 
@@ -16,7 +17,14 @@ function init()
    end
    local list = os.getenv("BENCH_PATHS")
    if list then
+      local codings = {}
+      for coding in string.gmatch(os.getenv("BENCH_CODINGS") or "", "[^;]+") do
+         codings[#codings + 1] = coding
+      end
       for path in io.lines(list) do
+         if #codings > 0 then
+            wrk.headers["Accept-Encoding"] = codings[#paths % #codings + 1]
+         end
          paths[#paths + 1] = wrk.format(nil, path)
       end
       -- Only now: with a function of its own wrk calls it for every request,

@@ -26,6 +26,7 @@ def load(url, connections, seconds, scenario, answer, directory):
     if scenario.paths:
         environment["BENCH_PATHS"] = str(directory / "paths")
         (directory / "paths").write_text("\n".join(scenario.paths) + "\n")
+        environment["BENCH_CODINGS"] = ";".join(scenario.codings)
     words = [install.find("wrk"), "-t", str(min(THREADS, connections)), "-c", str(connections), "-d", f"{seconds}s",
              "--timeout", "5s", "-s", str(SCRIPT)]
     for name, value in answer.fields.items():

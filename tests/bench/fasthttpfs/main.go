@@ -14,6 +14,8 @@ func main() {
 	address := flag.String("address", "127.0.0.1:8000", "address to listen on")
 	root := flag.String("root", ".", "directory to serve")
 	compressRoot := flag.String("compress-root", "", "directory for compressed copies")
+	certificate := flag.String("certificate", "", "file of a certificate chain, for TLS")
+	key := flag.String("key", "", "file of its private key")
 	flag.Parse()
 
 	files := &fasthttp.FS{
@@ -23,5 +25,8 @@ func main() {
 		CompressRoot:    *compressRoot,
 	}
 	server := &fasthttp.Server{Handler: files.NewRequestHandler()}
+	if *certificate != "" {
+		log.Fatal(server.ListenAndServeTLS(*address, *certificate, *key))
+	}
 	log.Fatal(server.ListenAndServe(*address))
 }

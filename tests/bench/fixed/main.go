@@ -14,6 +14,8 @@ import (
 func main() {
 	address := flag.String("address", "127.0.0.1:8000", "address to listen on")
 	size := flag.Int("size", 12, "bytes in the body of every response")
+	certificate := flag.String("certificate", "", "file of a certificate chain, for TLS")
+	key := flag.String("key", "", "file of its private key")
 	flag.Parse()
 
 	body := bytes.Repeat([]byte("x"), *size)
@@ -28,6 +30,9 @@ func main() {
 			}
 			ctx.SetBody(body)
 		},
+	}
+	if *certificate != "" {
+		log.Fatal(server.ListenAndServeTLS(*address, *certificate, *key))
 	}
 	log.Fatal(server.ListenAndServe(*address))
 }
