@@ -1,6 +1,10 @@
 package static
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/valyala/fasthttp"
+)
 
 // level says how hard an encoder tries.
 type level uint8
@@ -44,4 +48,28 @@ func compressible(contentType string) bool {
 		return true
 	}
 	return false
+}
+
+// encodePage codes the body of an answer that is made for one request, such as a
+// listing, as the client likes best. It returns nil when the client refuses every
+// form.
+func (h *Handler) encodePage(ctx *fasthttp.RequestCtx, page []byte) (coding, []byte) {
+	w := acceptedCodings(&ctx.Request.Header)
+	best := codingIdentity
+	for c := codingIdentity; c > 0 && !h.opts.NoCompression && len(page) >= encodeFloor; {
+		if c--; w[c] > 0 && w[c] >= w[best] {
+			best = c
+		}
+	}
+	if best != codingIdentity {
+		coded, err := h.encoders.use(levelQuick, func(s *encoderSet) ([]byte, error) { return s.encode(best, page) })
+		if err == nil {
+			return best, coded
+		}
+		h.opts.Logger.Warn("static: encode", "coding", best.String(), "error", err)
+	}
+	if w[codingIdentity] == 0 {
+		return codingIdentity, nil
+	}
+	return codingIdentity, page
 }

@@ -49,30 +49,41 @@ func (h *Handler) list(ctx *fasthttp.RequestCtx, t *Target, e *entry) error {
 	sortListing(entries, key, descending)
 	asJSON := prefersJSON(ctx.Request.Header.Peek("Accept"))
 
-	var out bytes.Buffer
+	var page bytes.Buffer
 	if asJSON {
 		if entries == nil {
 			entries = []listed{}
 		}
-		err = json.NewEncoder(&out).Encode(entries)
+		err = json.NewEncoder(&page).Encode(entries)
 	} else {
-		err = listingPage.Execute(&out, h.newListingView(t, entries, key, descending, truncated))
+		err = listingPage.Execute(&page, h.newListingView(t, entries, key, descending, truncated))
 	}
 	if err != nil {
 		return err
+	}
+	c, body := h.encodePage(ctx, page.Bytes())
+	h.addVary(ctx, "Accept")
+	if !h.opts.NoCompression {
+		h.addVary(ctx, "Accept-Encoding")
+	}
+	if body == nil {
+		h.status(ctx, fasthttp.StatusNotAcceptable)
+		return nil
 	}
 	h.common(ctx)
 	header := &ctx.Response.Header
 	header.SetCanonical(nameNosniff, valueNosniff)
 	header.SetCanonical(nameCacheControl, valueNoCache)
-	h.addVary(ctx, "Accept")
+	if c != codingIdentity {
+		header.SetContentEncodingBytes(codingNames[c])
+	}
 	if asJSON {
 		header.SetContentType("application/json")
 	} else {
 		header.SetContentType("text/html; charset=utf-8")
 		header.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'")
 	}
-	ctx.Response.SetBodyRaw(out.Bytes())
+	ctx.Response.SetBodyRaw(body)
 	return nil
 }
 

@@ -66,7 +66,7 @@ func TestListing(t *testing.T) {
 	} {
 		got := s.get("/list/"+query, "Accept: application/json")
 		var entries []listed
-		if err := json.Unmarshal([]byte(got.body), &entries); err != nil || got.header.Get("Content-Type") != "application/json" || got.header.Get("Vary") != "Accept" {
+		if err := json.Unmarshal([]byte(got.body), &entries); err != nil || got.header.Get("Content-Type") != "application/json" || got.header.Get("Vary") != "Accept, Accept-Encoding" {
 			t.Fatalf("JSON = %v %v %q", err, got.header, got.body)
 		}
 		var names []string
@@ -85,6 +85,35 @@ func TestListing(t *testing.T) {
 	}
 	if got := serve(t, Options{Root: t.TempDir(), Listing: true}).get("/", "Accept: application/json"); got.body != "[]\n" {
 		t.Errorf("empty directory = %q, want an empty list", got.body)
+	}
+}
+
+// A listing is coded like a file, as page and as JSON.
+func TestListingCoded(t *testing.T) {
+	dir := listingRoot(t)
+	plain := serve(t, Options{Root: dir, Listing: true, NoCompression: true})
+	s := serve(t, Options{Root: dir, Listing: true})
+	for _, accept := range []string{"text/html", "application/json"} {
+		want := plain.get("/list/", "Accept: "+accept, "Accept-Encoding: gzip, br")
+		if want.status != 200 || want.header.Get("Content-Encoding") != "" || want.header.Get("Vary") != "Accept" {
+			t.Errorf("%s without compression = %d %v", accept, want.status, want.header)
+		}
+		for _, tt := range []struct{ accepted, coding string }{
+			{"gzip", "gzip"}, {"zstd, gzip", "zstd"}, {"gzip, br, zstd", "br"}, {"br;q=0.5, gzip", "gzip"}, {"identity, gzip;q=0.5", ""},
+			{"identity;q=0, gzip;q=0.1", "gzip"}, {"deflate", ""}, {"", ""},
+		} {
+			got := s.get("/list/", "Accept: "+accept, "Accept-Encoding: "+tt.accepted)
+			if c := got.header.Get("Content-Encoding"); got.status != 200 || c != tt.coding || got.header.Get("Vary") != "Accept, Accept-Encoding" ||
+				string(decode(t, c, []byte(got.body))) != want.body {
+				t.Errorf("%s for %q = %d %v", accept, tt.accepted, got.status, got.header)
+			}
+		}
+		if got := s.get("/list/", "Accept: "+accept, "Accept-Encoding: identity;q=0, deflate"); got.status != 406 {
+			t.Errorf("%s when every coding is refused = %d, want 406", accept, got.status)
+		}
+	}
+	if got := serve(t, Options{Root: t.TempDir(), Listing: true}).get("/", "Accept: application/json", "Accept-Encoding: gzip"); got.body != "[]\n" {
+		t.Errorf("short listing = %q, want it as it is", got.body)
 	}
 }
 
