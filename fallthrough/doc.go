@@ -7,7 +7,8 @@
 // memory or in a temporary file (spool.go), waits for a free thread in the
 // bounded queue of the mount's process group (queue.go, group.go), and hands
 // the request to the worker process of that thread (worker.go). Errors become
-// a status in errors.go, and nothing else of them reaches the client.
+// a status in errors.go, and nothing else of them reaches the client. What is
+// counted on the way is in stats.go.
 //
 // # A worker process
 //

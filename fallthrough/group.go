@@ -122,6 +122,7 @@ type group struct {
 	lastFailure string
 	stopping    bool
 	asleep      int // places that are empty until a request needs them
+	counts      counts
 
 	places    []*keeper
 	reloading sync.Mutex    // one Reload at a time
@@ -300,6 +301,7 @@ func (g *group) release(s *slot) {
 	m := s.member
 	m.put(s)
 	m.pace.answer()
+	g.counts.answered++
 	if !m.leaving {
 		g.serveQueue(m)
 	}

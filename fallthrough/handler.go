@@ -46,6 +46,7 @@ type Handler struct {
 	opts   Options
 	mounts []mount // longest path first
 	limit  int64
+	spool  spoolCount
 }
 
 type mount struct {
@@ -122,12 +123,14 @@ func (h *Handler) Handle(ctx *fasthttp.RequestCtx) {
 		return
 	}
 	b := bodies.Get().(*body)
+	b.spool = &h.spool
 	defer b.release()
 	err := b.receive(ctx, h.limit)
 	if err == nil {
 		err = h.serve(ctx, m, path, b)
 	}
 	if err != nil {
+		m.group.counts.fail(err)
 		h.refuse(ctx, err)
 	}
 }

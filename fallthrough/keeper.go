@@ -75,6 +75,7 @@ func (k *keeper) keep() {
 			g.finish(m, StopServer)
 			return
 		case eventEnded:
+			g.counts.stop(stopCrash)
 			g.leave(m)
 			if !k.rest(time.Since(m.born)) {
 				return
@@ -86,6 +87,7 @@ func (k *keeper) keep() {
 			}
 		case eventSleep:
 			k.group.opts.Logger.Info("worker process is stopped: nothing to do", "worker", m.worker.PID(), "inactivity_timeout", g.opts.InactivityTimeout)
+			g.counts.stop(StopInactivity)
 			g.finish(m, StopInactivity)
 			if !k.sleep() {
 				return
@@ -126,6 +128,7 @@ func (k *keeper) start() (*member, error) {
 		return nil, ErrStopping
 	}
 	if err != nil {
+		g.counts.startFailures.Add(1)
 		g.logStartFailure(err)
 		return nil, err
 	}
@@ -196,6 +199,7 @@ func (k *keeper) succeed(m *member, why replacement) *member {
 		}
 		return nil
 	}
+	g.counts.stop(why.stop)
 	g.keepers.Add(1)
 	go func() {
 		defer g.keepers.Done()

@@ -22,6 +22,8 @@ type body struct {
 	file   *os.File
 	size   int64
 	exists bool // the request has a body, empty or not
+	spool  *spoolCount
+	stored int64 // bytes in file
 }
 
 var bodies = sync.Pool{New: func() any { return new(body) }}
@@ -108,11 +110,15 @@ func (b *body) spill(data []byte) error {
 			return fmt.Errorf("%w: %w", ErrSpool, err)
 		}
 		b.file = file
+		b.spool.add(1, 0)
 		if err := os.Remove(file.Name()); err != nil {
 			return fmt.Errorf("%w: %w", ErrSpool, err)
 		}
 	}
-	if _, err := b.file.Write(data); err != nil {
+	n, err := b.file.Write(data)
+	b.stored += int64(n)
+	b.spool.add(0, int64(n))
+	if err != nil {
 		return fmt.Errorf("%w: %w", ErrSpool, err)
 	}
 	return nil
@@ -122,6 +128,7 @@ func (b *body) spill(data []byte) error {
 func (b *body) release() {
 	if b.file != nil {
 		_ = b.file.Close() // it has no name, and nobody reads it any more
+		b.spool.add(-1, -b.stored)
 	}
 	*b = body{buffer: b.buffer}
 	bodies.Put(b)

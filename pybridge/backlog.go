@@ -24,6 +24,8 @@ type backlog struct {
 	file          *os.File
 	read, written int64
 	limit         int64 // of size(), kept by the caller; 0 means none
+
+	count *Backlogs // nil for none
 }
 
 // size returns how many bytes are held.
@@ -33,6 +35,7 @@ func (b *backlog) size() int64 { return int64(len(b.memory)) + b.written - b.rea
 func (b *backlog) add(p []byte) error {
 	if b.written == b.read && len(b.memory)+len(p) <= b.bound {
 		b.memory = append(b.memory, p...)
+		b.count.addMemory(len(p))
 		return nil
 	}
 	if b.file == nil {
@@ -41,6 +44,7 @@ func (b *backlog) add(p []byte) error {
 			return fmt.Errorf("store a response for a slow client: %w", err)
 		}
 		b.file = file
+		b.count.addFile(1, 0)
 		// Without a name, nothing is left behind whatever happens.
 		if err := os.Remove(file.Name()); err != nil {
 			return fmt.Errorf("store a response for a slow client: %w", err)
@@ -50,6 +54,7 @@ func (b *backlog) add(p []byte) error {
 		at, room := b.place(b.written)
 		n, err := b.file.WriteAt(p[:min(int64(len(p)), room)], at)
 		b.written += int64(n)
+		b.count.addFile(0, int64(n))
 		if err != nil {
 			return fmt.Errorf("store a response for a slow client: %w", err)
 		}
@@ -73,6 +78,7 @@ func (b *backlog) place(count int64) (at, room int64) {
 func (b *backlog) take() ([]byte, error) {
 	if len(b.memory) > 0 {
 		b.memory, b.spare = b.spare[:0], b.memory
+		b.count.addMemory(-len(b.spare))
 		return b.spare, nil
 	}
 	if b.read == b.written {
@@ -88,6 +94,7 @@ func (b *backlog) take() ([]byte, error) {
 		return nil, fmt.Errorf("read back a response for a slow client: %w", err)
 	}
 	b.read += int64(n)
+	b.count.addFile(0, -int64(n))
 	if b.read == b.written {
 		b.read, b.written = 0, 0
 		if err := b.file.Truncate(0); err != nil {
@@ -99,6 +106,10 @@ func (b *backlog) take() ([]byte, error) {
 
 // reset drops what is held, and keeps small buffers for the next body.
 func (b *backlog) reset(bound int) {
-	closeFile(b.file)
-	*b = backlog{bound: bound, memory: shrink(b.memory), spare: shrink(b.spare)}
+	b.count.addMemory(-len(b.memory))
+	if b.file != nil {
+		b.count.addFile(-1, b.read-b.written)
+		closeFile(b.file)
+	}
+	*b = backlog{bound: bound, memory: shrink(b.memory), spare: shrink(b.spare), count: b.count}
 }

@@ -53,7 +53,7 @@ type exchange struct {
 }
 
 func newExchange(w *Worker) *exchange {
-	return &exchange{worker: w, ready: make(chan struct{}, 1)}
+	return &exchange{worker: w, ready: make(chan struct{}, 1), body: backlog{count: w.opts.Backlogs}}
 }
 
 func (x *exchange) index() int { return int(x.id & exchangeIndex) }

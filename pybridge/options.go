@@ -65,6 +65,8 @@ type Options struct {
 	// temporary file, after those in memory. Beyond both, the application
 	// waits for its client. Zero means no file.
 	ResponseSpool int64
+	// Backlogs, if not nil, counts what waits in memory and in such files.
+	Backlogs *Backlogs
 
 	// RequestTimeout bounds the time from the hand-over of a request to the
 	// first byte of its response, and from byte to byte. On expiry Serve

@@ -22,6 +22,8 @@ type table struct {
 const tableShards = 64
 
 type shard struct {
+	hits, misses atomic.Uint64 // on the cache line of mu, which get writes to anyway
+
 	mu   sync.RWMutex // guards the fields below
 	m    map[string]*entry
 	ring []*entry // the values of m, in the order of the clock hand
@@ -48,6 +50,11 @@ func (t *table) get(hash uint64, path []byte) *entry {
 	s.mu.RLock()
 	e := s.m[string(path)]
 	s.mu.RUnlock()
+	if e != nil {
+		s.hits.Add(1)
+	} else {
+		s.misses.Add(1)
+	}
 	return e
 }
 
