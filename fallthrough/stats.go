@@ -60,9 +60,9 @@ func (g *group) stats() GroupStats {
 	defer g.mu.Unlock()
 	s.Processes, s.Queue, s.Answered = len(g.members), g.queue.length, g.counts.answered
 	for _, m := range g.members {
-		s.Threads += g.opts.Threads
-		s.ThreadsBusy += g.opts.Threads - len(m.idle)
-		s.HandedAhead += g.opts.ahead() - len(m.ahead)
+		s.Threads += m.threads
+		s.ThreadsBusy += min(m.busy, m.threads)
+		s.HandedAhead += max(m.busy-m.threads, 0)
 	}
 	return s
 }

@@ -1,7 +1,7 @@
 package tlsauth
 
 import (
-	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -59,6 +59,10 @@ type Options struct {
 	// ServerEnviron adds what the server's certificate says to the environ: thirty
 	// variables for each request.
 	ServerEnviron bool
+
+	// Tickets, if not nil, is shared with other processes that serve the same site, so
+	// that a session of one is resumed by another. Nil means a secret of its own.
+	Tickets *TicketSecret
 
 	// MinVersion is tls.VersionTLS12 or tls.VersionTLS13; zero means TLS 1.2.
 	MinVersion uint16
@@ -154,8 +158,7 @@ type generation struct {
 	userName      string
 	serverEnviron bool
 
-	keys    [][32]byte // session ticket keys, newest first; guarded by Server.mu
-	keysSet time.Time
+	content [sha256.Size]byte // of the files; tickets of another content are not opened
 }
 
 // load reads all files of o, which is checked.
@@ -208,14 +211,10 @@ func (o *Options) load() (g *generation, err error) {
 	return g, nil
 }
 
-// newKeys puts a new session ticket key in front and keeps at most one older one.
-// The keys of one generation open no session of another.
-func (g *generation) newKeys(now time.Time) {
-	var key [32]byte
-	_, _ = rand.Read(key[:]) // never fails since Go 1.24
-	g.keys = append([][32]byte{key}, g.keys[:min(len(g.keys), 1)]...)
-	g.keysSet = now
-	g.config.SetSessionTicketKeys(g.keys)
+// setKeys sets the session ticket keys of the secret's current period. They open no
+// session of a generation with another content.
+func (g *generation) setKeys(secret *TicketSecret) {
+	g.config.SetSessionTicketKeys(secret.keys(g.content))
 }
 
 // served returns the certificate that a client gets that asks for name, nil if it

@@ -19,7 +19,8 @@
 // HTTP/2 and Go have neither.
 //
 //	config.go       Options, checked and read into a generation
-//	server.go       Server: generations, reload, session ticket keys
+//	server.go       Server: generations, reload
+//	tickets.go      session ticket keys, alike in several processes
 //	certificate.go  certificates of the server
 //	protocol.go     versions and cipher suites by name
 //	anchors.go      trust anchors
@@ -29,5 +30,6 @@
 //	pattern.go      rules about one certificate
 //	identity.go     the client as environ variables
 //	names.go        distinguished names as text
+//	dates.go        when certificates and lists end
 //	tlstest/        short-lived certificates for the tests of any package
 package tlsauth

@@ -4,19 +4,20 @@ import (
 	"context"
 	"crypto/x509/pkix"
 	"encoding/asn1"
-	"time"
 )
 
 // Generation tells one reading of the files from another.
 func (s *Server) Generation() any { return s.current.Load() }
 
-// TicketKeys returns how many session ticket keys there are, and when the newest was made.
-func (s *Server) TicketKeys() (int, time.Time) {
+// TicketKeys returns the session ticket keys, the newest first.
+func (s *Server) TicketKeys() [][32]byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	g := s.current.Load()
-	return len(g.keys), g.keysSet
+	return s.secret.keys(s.current.Load().content)
 }
+
+// TicketKeyLife is how long a key makes tickets.
+const TicketKeyLife = ticketKeyLife
 
 // Gates returns the number of gates that path has to pass.
 func (s *Server) Gates(path []byte) int { return len(s.current.Load().rules.gatesFor(path)) }

@@ -145,26 +145,6 @@ func TestHangup(t *testing.T) {
 	pollUntil(t, "a new generation", func() bool { return s.Generation() != before })
 }
 
-// Old session ticket keys go.
-func TestTicketKeys(t *testing.T) {
-	f := newFixture(t)
-	now := time.Now()
-	options := f.options(t)
-	options.Now = func() time.Time { return now }
-	s := newServer(t, options)
-	for round, want := range []int{1, 2, 2} {
-		count, made := s.TicketKeys()
-		if count != want {
-			t.Fatalf("round %d: %d keys, want %d", round, count, want)
-		}
-		now = now.Add(13 * time.Hour)
-		s.Tick(t.Context())
-		if _, again := s.TicketKeys(); !again.After(made) {
-			t.Fatalf("round %d: no new key", round)
-		}
-	}
-}
-
 // The certificate follows the name that a client asks for.
 func TestServerNames(t *testing.T) {
 	f := newFixture(t)

@@ -126,11 +126,7 @@ func (b *environBuilder) find(name string, start int) string {
 // certificate sets the variables that mod_ssl has for both ends of a connection.
 func (b *environBuilder) certificate(prefix string, c *x509.Certificate) {
 	b.set(prefix+"_M_VERSION", strconv.Itoa(c.Version))
-	serial := strings.ToUpper(c.SerialNumber.Text(16))
-	if len(serial)%2 == 1 {
-		serial = "0" + serial // whole bytes, as OpenSSL writes it
-	}
-	b.set(prefix+"_M_SERIAL", serial)
+	b.set(prefix+"_M_SERIAL", serialOf(c))
 	b.name(prefix+"_S_DN", c.RawSubject)
 	b.name(prefix+"_I_DN", c.RawIssuer)
 	b.set(prefix+"_V_START", opensslTime(c.NotBefore))
@@ -170,6 +166,15 @@ func (b *environBuilder) name(prefix string, raw []byte) {
 			}
 		}
 	}
+}
+
+// serialOf returns the serial number as OpenSSL writes it, in whole bytes.
+func serialOf(c *x509.Certificate) string {
+	serial := strings.ToUpper(c.SerialNumber.Text(16))
+	if len(serial)%2 == 1 {
+		serial = "0" + serial
+	}
+	return serial
 }
 
 func pemOf(c *x509.Certificate) string {

@@ -2,6 +2,7 @@ package tlsauth
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"fmt"
 	"os"
@@ -15,7 +16,6 @@ import (
 const (
 	lookInterval   = time.Second    // how often files are looked at
 	warnInterval   = 24 * time.Hour // how often warnings are repeated
-	ticketKeyLife  = 12 * time.Hour // how long a session ticket key makes tickets
 	settleInterval = 50 * time.Millisecond
 )
 
@@ -26,8 +26,9 @@ type Server struct {
 	now     func() time.Time
 	current atomic.Pointer[generation]
 
-	mu    sync.Mutex // guards what follows, and the ticket keys of the generations
-	known map[string]fileState
+	mu     sync.Mutex // guards what follows, and the ticket keys of the generations
+	known  map[string]fileState
+	secret TicketSecret
 }
 
 // New checks o and reads its files.
@@ -37,6 +38,11 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{options: o, now: o.Now}
+	if o.Tickets != nil {
+		s.secret = *o.Tickets
+	} else {
+		s.secret = NewTicketSecret(o.Now())
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.read(); err != nil {
@@ -87,12 +93,21 @@ func (s *Server) Reload() error {
 // read makes a new generation. s.mu must be held.
 func (s *Server) read() error {
 	known := s.look() // before reading: what changes meanwhile is seen the next time
+	files := s.options.files()
+	content := digest(files)
 	g, err := s.options.load()
 	s.known = known
 	if err != nil {
 		return err
 	}
-	g.newKeys(s.now())
+	if digest(files) != content {
+		// They change at this moment: the tickets of this generation are no other's, and
+		// the next look makes another one.
+		_, _ = rand.Read(content[:])
+	}
+	g.content = content
+	s.secret.advance(s.now())
+	g.setKeys(&s.secret)
 	s.current.Store(g)
 	return nil
 }
@@ -169,8 +184,8 @@ func (s *Server) Watch(ctx context.Context, hangup <-chan os.Signal) {
 func (s *Server) tick(ctx context.Context) {
 	s.mu.Lock()
 	name := s.changed()
-	if g := s.current.Load(); s.now().Sub(g.keysSet) >= ticketKeyLife {
-		g.newKeys(s.now())
+	if s.secret.advance(s.now()) {
+		s.current.Load().setKeys(&s.secret)
 	}
 	s.mu.Unlock()
 	if name == "" || !s.settled(ctx) {

@@ -41,18 +41,18 @@ func inspectPython(ctx context.Context, explicit, dir string) (pybridge.Interpre
 }
 
 // newFallthrough starts the process group of each application.
-func newFallthrough(cfg *config, python string, workers *workerSet, output *appOutput, errorPage func(*fasthttp.RequestCtx, int), log *slog.Logger) (*fallthru.Handler, error) {
+func newFallthrough(cfg *config, python string, workers *workerSet, output *appOutput, site *site, log *slog.Logger) (*fallthru.Handler, error) {
 	var mounts []fallthru.Mount
 	for _, app := range cfg.applications() {
 		options := pythonOptions(cfg, app, python)
-		options.Output, options.Logger = output.write, log
+		options.Output, options.Logger, options.Backlogs = output.write, log, site.metrics.held()
 		mounts = append(mounts, fallthru.Mount{Path: app.MountPoint, Group: groupOptions(cfg, starter(cfg, options, workers), log)})
 	}
 	return fallthru.New(fallthru.Options{
 		Mounts:           mounts,
 		Path:             static.Path,
-		NotFound:         func(ctx *fasthttp.RequestCtx) { errorPage(ctx, fasthttp.StatusNotFound) },
-		Error:            errorPage,
+		NotFound:         func(ctx *fasthttp.RequestCtx) { site.errorPage(ctx, fasthttp.StatusNotFound) },
+		Error:            site.errorPage,
 		LimitRequestBody: cfg.LimitRequestBody,
 		Logger:           log,
 	})

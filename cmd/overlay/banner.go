@@ -16,6 +16,9 @@ type bannerInfo struct {
 
 	PythonPath, PythonVersion string // "" without an application
 
+	// Metrics is where the metrics page is, nil if there is none.
+	Metrics net.Addr
+
 	// AppError is why the application does not run, nil if it does.
 	AppError error
 
@@ -43,6 +46,9 @@ func banner(w io.Writer, cfg *config, info bannerInfo) {
 	for _, url := range info.urls() {
 		row(name, "%s", url)
 		name = ""
+	}
+	if info.Metrics != nil {
+		row("metrics", "http://%s%s", info.Metrics, metricsPath)
 	}
 	if cfg.SelfMade {
 		row("certificate", "made by overlay: browsers warn until they know %s", cfg.SelfMadeAnchor)
@@ -87,6 +93,9 @@ func bannerRecord(w io.Writer, cfg *config, info bannerInfo) {
 	log := slog.New(newLogHandler(w, cfg.LogFormat, slog.LevelInfo))
 	attrs := []any{
 		"version", overlayVersion(), "urls", info.urls(),
+	}
+	if info.Metrics != nil {
+		attrs = append(attrs, "metrics", "http://"+info.Metrics.String()+metricsPath)
 	}
 	if cfg.SelfMade {
 		attrs = append(attrs, "self_made_anchor", cfg.SelfMadeAnchor)

@@ -57,6 +57,7 @@ type config struct {
 	LogFormat        string // "text" or "json"
 	AccessLog        bool
 	AccessLogFormat  string // "common", "combined" or "json"
+	MetricsListen    string // host and port of the metrics page, "" for none
 }
 
 // urlAlias serves the file or directory Target below the URL path Path.

@@ -104,10 +104,11 @@ type serveCommand struct {
 
 	httpsFlags
 
-	LogLevel        string `group:"Logs" placeholder:"LEVEL" default:"info" help:"What the log on stderr is about: debug, info, warn or error, and what is worse."`
-	LogFormat       string `group:"Logs" placeholder:"FORMAT" default:"text" help:"Format of the log on stderr: text or json."`
-	AccessLog       bool   `group:"Logs" help:"Write a line for each response to stdout."`
-	AccessLogFormat string `group:"Logs" placeholder:"FORMAT" default:"common" help:"Format of the access log: common, combined or json."`
+	LogLevel        string `group:"Logs and metrics" placeholder:"LEVEL" default:"info" help:"What the log on stderr is about: debug, info, warn or error, and what is worse."`
+	LogFormat       string `group:"Logs and metrics" placeholder:"FORMAT" default:"text" help:"Format of the log on stderr: text or json."`
+	AccessLog       bool   `group:"Logs and metrics" help:"Write a line for each response to stdout."`
+	AccessLogFormat string `group:"Logs and metrics" placeholder:"FORMAT" default:"common" help:"Format of the access log: common, combined or json."`
+	metricsFlags
 }
 
 // newParser returns the parser of a grammar, a *commandLine outside of tests.

@@ -141,6 +141,12 @@ func TestConfig(t *testing.T) {
 		{"HTTPS port by the system", "--https-port 0 --port 0 --ssl-certificate one hello.wsgi", func(c *config) any { return []any{c.HTTPS, c.HTTPSPort} }, []any{true, 0}},
 		{"access log", "--access-log --access-log-format json hello.wsgi", func(c *config) any { return []any{c.AccessLog, c.AccessLogFormat} }, []any{true, "json"}},
 		{"log", "--log-level debug --log-format json hello.wsgi", func(c *config) any { return []any{c.LogLevel.String(), c.LogFormat} }, []any{"DEBUG", "json"}},
+		{"metrics", "--metrics-listen 192.0.2.1:9113 hello.wsgi", func(c *config) any { return c.MetricsListen }, "192.0.2.1:9113"},
+		{"metrics, a port alone", "--metrics-listen 9113 hello.wsgi", func(c *config) any { return c.MetricsListen }, "127.0.0.1:9113"},
+		{"metrics, a port with a colon", "--metrics-listen :0 hello.wsgi", func(c *config) any { return c.MetricsListen }, "127.0.0.1:0"},
+		{"metrics, IPv6", "--metrics-listen [::1]:9113 hello.wsgi", func(c *config) any { return c.MetricsListen }, "[::1]:9113"},
+		{"metrics, a name", "--metrics-listen localhost:9113 hello.wsgi", func(c *config) any { return c.MetricsListen }, "localhost:9113"},
+		{"metrics, the port of another address", "--port 9113 --metrics-listen 127.0.0.2:9113 hello.wsgi", func(c *config) any { return c.MetricsListen }, "127.0.0.2:9113"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			cfg, err := parseConfig(dir, strings.Fields(test.args)...)

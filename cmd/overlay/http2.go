@@ -45,10 +45,11 @@ type http2Session struct {
 }
 
 // newHTTP2Server makes a server that passes requests through h, which is installed.
-func newHTTP2Server(cfg *config, h *hygiene, g *clientGate, access *accessLog) *http2Server {
+// wrap is what logs and counts them.
+func newHTTP2Server(cfg *config, h *hygiene, g *clientGate, wrap func(fasthttp.RequestHandler) fasthttp.RequestHandler) *http2Server {
 	s := &http2Server{
 		conns: make(chan net.Conn), closed: make(chan struct{}),
-		gate: g, hygiene: h, handler: access.wrap(h.handleStream), silence: cfg.SocketTimeout,
+		gate: g, hygiene: h, handler: wrap(h.handleStream), silence: cfg.SocketTimeout,
 		rate: transferRate{cfg.BodyTimeout, cfg.BodyMinRate, cfg.BodyMaxTimeout},
 	}
 	s.streams.New = func() any { return newHTTP2Stream(s) }

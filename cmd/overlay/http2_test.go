@@ -48,7 +48,7 @@ func startHTTP2(t testing.TB, cfg config, handler fasthttp.RequestHandler) *http
 	s.server = &fasthttp.Server{Logger: quietLogger{}, CloseOnShutdown: true}
 	h.install(s.server, g.wrap(handler))
 	s.server.Handler = access.wrap(s.server.Handler)
-	s.h2 = newHTTP2Server(&cfg, h, g, access)
+	s.h2 = newHTTP2Server(&cfg, h, g, access.wrap)
 	s.server.NextProto("h2", s.h2.serve)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

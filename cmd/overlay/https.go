@@ -40,6 +40,9 @@ func (s *site) buildTLS() (*clientGate, error) {
 	}
 	options := s.cfg.TLS
 	options.Logger, options.Endings = s.log, s.cfg.Files.TryExtensions
+	if s.heir != nil {
+		options.Tickets = s.heir.tickets
+	}
 	if len(s.cfg.ACME.Domains) > 0 {
 		g.acme = newACMEClient(s.cfg.ACME, s.log)
 		options.GetCertificate = g.acme.getCertificate

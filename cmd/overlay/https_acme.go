@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -91,6 +92,7 @@ type acmeClient struct {
 	http01  fasthttp.RequestHandler
 	log     *slog.Logger
 	quiet   atomic.Bool // a handshake has failed within the last minute, and the log says so
+	expiry  sync.Map    // domain to the time.Time at which its certificate expires
 }
 
 func newACMEClient(config acmeConfig, log *slog.Logger) *acmeClient {
@@ -133,7 +135,20 @@ func (a *acmeClient) getCertificate(hello *tls.ClientHelloInfo) (*tls.Certificat
 		a.log.Warn("no certificate from the ACME authority", "domain", hello.ServerName, "error", err)
 		time.AfterFunc(time.Minute, func() { a.quiet.Store(false) })
 	}
+	if err == nil && !slices.Contains(hello.SupportedProtos, acme.ALPNProto) {
+		a.note(hello.ServerName, certificate)
+	}
 	return certificate, err
+}
+
+// note keeps the expiry of the certificate of domain, for the metrics.
+func (a *acmeClient) note(domain string, certificate *tls.Certificate) {
+	if leaf := certificate.Leaf; leaf != nil {
+		domain = strings.TrimSuffix(strings.ToLower(domain), ".")
+		if known, _ := a.expiry.Load(domain); known != leaf.NotAfter {
+			a.expiry.Store(domain, leaf.NotAfter)
+		}
+	}
 }
 
 // prefetch gets the certificates before the first client asks, which would have to
@@ -154,6 +169,7 @@ func (a *acmeClient) prefetch(ctx context.Context) {
 		case err != nil:
 			a.log.Warn("no certificate from the ACME authority; it is tried again when a client asks", "domain", domain, "error", err)
 		default:
+			a.note(domain, certificate)
 			a.log.Info("certificate from the ACME authority", "domain", domain, "expiry", fmt.Sprint(certificate.Leaf.NotAfter.UTC().Format("2006-01-02T15:04:05Z")))
 		}
 	}

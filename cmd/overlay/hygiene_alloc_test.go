@@ -31,3 +31,12 @@ func TestHandleAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations, want 0", n)
 	}
 }
+
+func TestMetricsAllocateNothing(t *testing.T) {
+	m := &siteMetrics{}
+	handler := m.wrap(func(*fasthttp.RequestCtx) {})
+	var ctx fasthttp.RequestCtx
+	if n := testing.AllocsPerRun(1000, func() { handler(&ctx) }); n != 0 {
+		t.Errorf("%v allocations, want 0", n)
+	}
+}

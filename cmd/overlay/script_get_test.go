@@ -25,7 +25,7 @@ type scriptRequest struct {
 	until                string // start of the status to wait for
 	fields               []string
 	body                 *string
-	tls                  bool
+	tls, metrics         bool
 	certificate          *tls.Certificate // of the client
 }
 
@@ -41,8 +41,8 @@ func parseGet(ts *testscript.TestScript, args []string) scriptRequest {
 	for len(args) > 1 {
 		option, value := args[0], args[1]
 		switch option {
-		case "-tls":
-			r.tls = true
+		case "-tls", "-metrics":
+			r.tls, r.metrics = option == "-tls", option == "-metrics"
 			args = args[1:]
 			continue
 		case "-X":
@@ -70,7 +70,7 @@ func parseGet(ts *testscript.TestScript, args []string) scriptRequest {
 		args = args[2:]
 	}
 	if len(args) != 1 || strings.HasPrefix(args[0], "-") {
-		ts.Fatalf("usage: get [-X METHOD] [-H FIELD]... [-d BODY] [-o FILE] [-tls] [-cert NAME] [-later NAME] [-until STATUS] PATH")
+		ts.Fatalf("usage: get [-X METHOD] [-H FIELD]... [-d BODY] [-o FILE] [-tls|-metrics] [-cert NAME] [-later NAME] [-until STATUS] PATH")
 	}
 	r.path = args[0]
 	return r
@@ -80,6 +80,9 @@ func scriptGet(ts *testscript.TestScript, neg bool, args []string) {
 	r := parseGet(ts, args)
 	response := make(chan scriptResponse, 1)
 	url, httpsURL := ts.Getenv("URL"), ts.Getenv("HTTPS_URL")
+	if r.metrics {
+		url = ts.Getenv("METRICS_URL")
+	}
 	go func() { response <- r.send(url, httpsURL) }()
 	if r.later != "" {
 		ts.Value(scriptAnswers{}).(map[string]chan scriptResponse)[r.later] = response

@@ -46,12 +46,13 @@ func TestMain(m *testing.M) {
 //	                            write nothing but an error and a hint, a line each
 //	serve [-name NAME] ARG...   start overlay --port 0 ARG... in the background;
 //	                            $URL (and $HTTPS_URL) is where it serves, $PORT the port
-//	get [-X METHOD] [-H 'NAME: VALUE']... [-d BODY|-d @FILE] [-o FILE] [-tls] [-cert NAME]
+//	get [-X METHOD] [-H 'NAME: VALUE']... [-d BODY|-d @FILE] [-o FILE] [-tls|-metrics] [-cert NAME]
 //	    [-later NAME] [-until STATUS] PATH
 //	                            send a request as written; stdout is the status, the
 //	                            fields sorted, an empty line and the body. $ETAG and
 //	                            $LAST_MODIFIED are those of the response. -cert shows
-//	                            the client certificate NAME.crt, NAME.key. With -later
+//	                            the client certificate NAME.crt, NAME.key, -metrics asks
+//	                            the listener of --metrics-listen. With -later
 //	                            the script goes on at once; with ! before get, the
 //	                            response must be missing or cut short; with -until, it
 //	                            is sent again until the status is the one wanted
@@ -204,6 +205,7 @@ func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
 		if urls := bannerURLs(s.stderr.String()); urls["http"] != "" {
 			ts.Setenv("URL", urls["http"])
 			ts.Setenv("HTTPS_URL", urls["https"])
+			ts.Setenv("METRICS_URL", urls["metrics"])
 			ts.Setenv("PORT", urls["http"][strings.LastIndexByte(urls["http"], ':')+1:len(urls["http"])-1])
 			return
 		}
@@ -218,13 +220,16 @@ func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// bannerURLs returns the first URL of each scheme in a banner, once it is there
-// as a whole.
+// bannerURLs returns the first URL of each scheme in a banner, and that of the
+// metrics, once it is there as a whole.
 func bannerURLs(stderr string) map[string]string {
 	urls := map[string]string{}
 	text := regexp.MustCompile(`(?ms)^overlay \S.*? serves$.*?^  limits .*?$|"msg":"serving".*?\n`).FindString(stderr)
 	for _, u := range slices.Backward(regexp.MustCompile(`https?://[^\s"]*`).FindAllString(text, -1)) {
 		scheme, _, _ := strings.Cut(u, ":")
+		if strings.HasSuffix(u, metricsPath) {
+			scheme = "metrics"
+		}
 		urls[scheme] = u
 	}
 	return urls

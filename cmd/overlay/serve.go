@@ -54,7 +54,7 @@ func serve(ctx context.Context, cfg *config, stdout, stderr io.Writer) error {
 			cfg.Threads = runtime.GOMAXPROCS(0) // without a GIL, each of them computes
 		}
 		workers := newWorkerSet()
-		site.app, err = newFallthrough(cfg, python.Path, workers, newAppOutput(stderr, cfg), site.errorPage, log)
+		site.app, err = newFallthrough(cfg, python.Path, workers, newAppOutput(stderr, cfg), site, log)
 		if err != nil {
 			return err
 		}
@@ -66,6 +66,7 @@ func serve(ctx context.Context, cfg *config, stdout, stderr io.Writer) error {
 	}
 	defer site.close()
 	defer site.watchTLS()()
+	defer site.serveMetrics()()
 
 	if heir != nil {
 		if err := heir.await(ctx, site.app); err != nil {
@@ -107,6 +108,7 @@ type site struct {
 	files       *static.Handler
 	app         *fallthru.Handler // nil without an application
 	accessLog   *accessLog
+	metrics     *siteMetrics // nil without --metrics-listen
 	server      *fasthttp.Server
 	tls         *tlsauth.Server // nil without HTTPS
 	h2          *http2Server    // nil without HTTP/2
@@ -123,10 +125,12 @@ func (s *site) listen() (err error) {
 	if !s.cfg.NoHTTP {
 		s.http, err = listen(s.cfg.Host, s.cfg.Port, "--port")
 	}
-	if err != nil || !s.cfg.HTTPS {
-		return err
+	if err == nil && s.cfg.HTTPS {
+		s.https, err = listen(s.cfg.Host, s.cfg.HTTPSPort, "--https-port")
 	}
-	s.https, err = listen(s.cfg.Host, s.cfg.HTTPSPort, "--https-port")
+	if err == nil {
+		s.metrics, err = listenMetrics(s.cfg, s.log)
+	}
 	if err != nil {
 		s.closeListeners()
 	}
@@ -134,7 +138,7 @@ func (s *site) listen() (err error) {
 }
 
 func (s *site) addresses() bannerInfo {
-	info := bannerInfo{Network: networkAddrs()}
+	info := bannerInfo{Network: networkAddrs(), Metrics: s.metrics.addr()}
 	if s.http != nil {
 		info.HTTP = s.http.Addr()
 	}
@@ -160,6 +164,7 @@ func (s *site) closeListeners() {
 			_ = l.Close() // fasthttp has closed it in the usual course
 		}
 	}
+	s.metrics.close()
 }
 
 // build makes the chain of handlers.
@@ -200,10 +205,13 @@ func (s *site) build(stdout io.Writer) (err error) {
 	if s.cfg.KeepAliveTimeout == 0 {
 		s.server.DisableKeepalive = true
 	}
-	s.server.Handler = s.accessLog.wrap(s.server.Handler)
-	s.server.ErrorHandler = s.accessLog.wrapError(s.server.ErrorHandler)
+	wrap := func(next fasthttp.RequestHandler) fasthttp.RequestHandler {
+		return s.accessLog.wrap(s.metrics.wrap(next))
+	}
+	s.server.Handler = wrap(s.server.Handler)
+	s.server.ErrorHandler = s.accessLog.wrapError(s.metrics.wrapError(s.server.ErrorHandler))
 	if s.cfg.HTTP2 {
-		s.h2 = newHTTP2Server(s.cfg, hygiene, gate, s.accessLog)
+		s.h2 = newHTTP2Server(s.cfg, hygiene, gate, wrap)
 		s.server.NextProto("h2", s.h2.serve)
 	}
 	return nil

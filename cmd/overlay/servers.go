@@ -17,18 +17,23 @@ import (
 	"time"
 
 	"overlay/fallthrough"
+	"overlay/tlsauth"
 )
 
 // With --embedded-mode and --processes N there are N server processes on the same
 // listening sockets, and this one, which only looks after them: it starts them,
 // starts another when one ends, and on SIGHUP replaces them one after the other.
 
-// serverVariable names the listeners that a server process inherits, "http",
-// "https" or both: descriptors from 4 on. Descriptor 3 takes what it has to say.
-// The word successor in front says that it is to take the place of another one.
+// serverVariable names what a server process inherits, descriptors from 4 on: the
+// listeners "http" and "https", "tickets", where it reads what its session ticket
+// keys are made of, and "metrics", where it is asked for its metrics. Descriptor 3
+// takes what it has to say. The word successor in front says that it is to take the
+// place of another one.
 const (
 	serverVariable = "OVERLAY_SERVER_LISTENERS"
 	successorWord  = "successor"
+	ticketsWord    = "tickets"
+	metricsWord    = "metrics"
 )
 
 // heir is what a server process has from the process that looks after it.
@@ -36,11 +41,13 @@ type heir struct {
 	listeners map[string]net.Listener
 	ready     *os.File
 	successor bool
+	tickets   *tlsauth.TicketSecret // nil without HTTPS
+	metrics   *os.File              // nil without --metrics-listen
 }
 
 // inherit returns what this process has inherited, nil if it is nobody's server
 // process. The application does not see the variable.
-func inherit() (*heir, error) {
+func inherit() (_ *heir, err error) {
 	value, ok := os.LookupEnv(serverVariable)
 	if !ok {
 		return nil, nil
@@ -56,6 +63,17 @@ func inherit() (*heir, error) {
 	}
 	for i, name := range names {
 		file := os.NewFile(uintptr(4+i), name)
+		switch name {
+		case ticketsWord:
+			if h.tickets, err = readTickets(file); err != nil {
+				return nil, err
+			}
+			continue
+		case metricsWord:
+			syscall.CloseOnExec(4 + i)
+			h.metrics = file
+			continue
+		}
 		l, err := net.FileListener(file)
 		closeQuietly(file)
 		if err != nil {
@@ -78,6 +96,24 @@ func (h *heir) listen(s *site) {
 	if l := h.listeners["https"]; l != nil {
 		s.https = l
 	}
+	if h.metrics != nil {
+		s.metrics = &siteMetrics{log: s.log}
+	}
+}
+
+// readTickets reads the ticket secret that the server processes share. It does not
+// come by the environment, which the application could read in /proc.
+func readTickets(file *os.File) (*tlsauth.TicketSecret, error) {
+	defer closeQuietly(file)
+	text, err := io.ReadAll(file)
+	secret := new(tlsauth.TicketSecret)
+	if err == nil {
+		err = secret.UnmarshalBinary(text)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("take over the session ticket keys: %w", err)
+	}
+	return secret, nil
 }
 
 // await waits until the application of a successor runs. One whose application does
@@ -114,6 +150,11 @@ type overseer struct {
 	names     string          // of listeners, for serverVariable
 	hard      context.Context // done when the processes are to end at once
 	all       sync.WaitGroup
+
+	metrics *serverMetrics // nil without --metrics-listen
+
+	mu      sync.Mutex // guards what follows
+	tickets tlsauth.TicketSecret
 }
 
 // serverProcess is one of them.
@@ -122,13 +163,15 @@ type serverProcess struct {
 	ready chan error    // receives nil once its application runs
 	ended chan struct{} // closed when it has ended
 	born  time.Time
+
+	metrics *os.File // where it is asked for its metrics, nil for nowhere
 }
 
 // oversee runs the server processes until a signal or ctx ends that.
 func oversee(ctx context.Context, cfg *config, stderr io.Writer) error {
 	ctx, signals := watchSignals(ctx)
 	defer signals.stop()
-	o := &overseer{cfg: cfg, log: newLogger(stderr, cfg), hard: signals.second()}
+	o := &overseer{cfg: cfg, log: newLogger(stderr, cfg), hard: signals.second(), tickets: tlsauth.NewTicketSecret(time.Now())}
 	site := &site{cfg: cfg, log: o.log}
 	if err := site.listen(); err != nil {
 		return err
@@ -146,12 +189,16 @@ func oversee(ctx context.Context, cfg *config, stderr io.Writer) error {
 		return err
 	}
 	info.PythonPath, info.PythonVersion = python.Path, python.String()
+	if site.metrics != nil {
+		o.metrics = newServerMetrics(cfg.Processes)
+		defer site.metrics.serve(o.metrics)()
+	}
 
 	reloads := make([]chan chan error, cfg.Processes)
 	first := make(chan error, cfg.Processes)
 	for i := range reloads {
 		reloads[i] = make(chan chan error)
-		o.all.Go(func() { o.keep(ctx, first, reloads[i]) })
+		o.all.Go(func() { o.keep(ctx, i, first, reloads[i]) })
 	}
 	for range reloads {
 		select {
@@ -188,15 +235,16 @@ func (o *overseer) lend(s *site) error {
 	return nil
 }
 
-// keep sees to it that one server process runs until ctx ends. first receives
-// whether its application runs, once.
-func (o *overseer) keep(ctx context.Context, first chan<- error, reload <-chan chan error) {
+// keep sees to it that the server process of one place runs until ctx ends. first
+// receives whether its application runs, once.
+func (o *overseer) keep(ctx context.Context, place int, first chan<- error, reload <-chan chan error) {
 	p := o.restart(ctx, nil)
 	if p == nil {
 		return
 	}
 	first <- o.await(ctx, p)
 	for {
+		o.metrics.put(place, p)
 		select {
 		case <-ctx.Done():
 			o.stop(p)
@@ -276,13 +324,25 @@ func (o *overseer) start(word string) (*serverProcess, error) {
 		return nil, err
 	}
 	p := &serverProcess{ready: make(chan error, 1), ended: make(chan struct{}), born: time.Now()}
+	files := append([]*os.File{writer}, o.listeners...)
+	more, names, err := o.endow(p)
+	if err != nil {
+		closeQuietly(reader)
+		closeQuietly(writer)
+		return nil, err
+	}
+	defer func() {
+		for _, file := range more {
+			closeQuietly(file)
+		}
+	}()
 	p.cmd = &exec.Cmd{
 		Path:       program,
 		Args:       os.Args,
-		Env:        append(os.Environ(), serverVariable+"="+word+o.names),
+		Env:        append(os.Environ(), serverVariable+"="+word+o.names+names),
 		Stdout:     os.Stdout,
 		Stderr:     os.Stderr,
-		ExtraFiles: append([]*os.File{writer}, o.listeners...),
+		ExtraFiles: append(files, more...),
 		// Ctrl-C in the terminal is for this process, which tells the others; and
 		// none of them outlives it.
 		SysProcAttr: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM},
@@ -295,6 +355,9 @@ func (o *overseer) start(word string) (*serverProcess, error) {
 		started <- err
 		if err == nil {
 			_ = p.cmd.Wait() // ProcessState tells how it ended
+			if p.metrics != nil {
+				closeQuietly(p.metrics)
+			}
 			close(p.ended)
 		}
 	}()
@@ -317,6 +380,52 @@ func (o *overseer) start(word string) (*serverProcess, error) {
 		}
 	}()
 	return p, nil
+}
+
+// endow makes what p inherits besides listeners; names are the words for it, with a
+// space before each. The files are for p alone.
+func (o *overseer) endow(p *serverProcess) (files []*os.File, names string, err error) {
+	if o.cfg.HTTPS {
+		file, err := o.lendTickets()
+		if err != nil {
+			return nil, "", err
+		}
+		files, names = append(files, file), " "+ticketsWord
+	}
+	if o.metrics != nil {
+		ours, theirs, err := metricsPair()
+		if err != nil {
+			for _, file := range files {
+				closeQuietly(file)
+			}
+			return nil, "", err
+		}
+		p.metrics = ours
+		files, names = append(files, theirs), names+" "+metricsWord
+	}
+	return files, names, nil
+}
+
+// lendTickets returns a pipe that holds the ticket secret as it is now.
+func (o *overseer) lendTickets() (*os.File, error) {
+	o.mu.Lock()
+	o.tickets.Advance(time.Now())
+	text, err := o.tickets.MarshalBinary()
+	o.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	_, err = writer.Write(text) // a pipe holds more than this
+	closeQuietly(writer)
+	if err != nil {
+		closeQuietly(reader)
+		return nil, err
+	}
+	return reader, nil
 }
 
 // stop lets a server process finish its requests and waits for its end. When
