@@ -45,6 +45,7 @@ func (h *Handler) encoded(e *entry, c coding) *form {
 		// The store dropped it, and nobody is to wait until it is made again.
 		e.coded[c].CompareAndSwap(f, nil)
 		e.queued[c].Store(false)
+		e.changes.Add(1)
 		f = nil
 	}
 	if f == nil {
@@ -119,6 +120,7 @@ func (h *Handler) improve(e *entry, c coding, from *form) {
 	case h.jobs <- job{e, c, from}:
 	default:
 		flag.Store(false)
+		e.changes.Add(1) // the next request must get this far, too
 	}
 }
 
@@ -140,6 +142,7 @@ func (h *Handler) improver() {
 			}
 			if j.from == nil || f.size < j.from.size {
 				j.e.coded[j.c].Store(f)
+				j.e.changes.Add(1)
 			}
 		}
 	}

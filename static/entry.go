@@ -32,6 +32,7 @@ type entry struct {
 	siblings    [codingIdentity]*form
 	coded       [codingIdentity]atomic.Pointer[form]
 	queued      [codingIdentity]atomic.Bool // the best form is being made, or was
+	changes     atomic.Uint32               // counts what may lead to another choice among the forms, see Source
 }
 
 // form is one representation of a file: its own bytes, those of a precompressed

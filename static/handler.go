@@ -169,7 +169,7 @@ func (h *Handler) get(ctx *fasthttp.RequestCtx, t *Target) {
 		switch {
 		case err == nil:
 			return
-		case gone(err) && try < 3:
+		case gone(err) && try < 10:
 			// Replaced or removed between the look-up and the reading.
 			h.forget(e)
 		default:
@@ -183,13 +183,20 @@ func (h *Handler) get(ctx *fasthttp.RequestCtx, t *Target) {
 func (h *Handler) answer(ctx *fasthttp.RequestCtx, t *Target, e *entry, now time.Time) error {
 	switch e.outcome {
 	case outcomeFile:
-		return h.serveFile(ctx, e, now)
+		changes := e.changes.Load()
+		if err := h.serveFile(ctx, e, now); err != nil || h.opts.Answered == nil {
+			return err
+		}
+		h.opts.Answered(ctx, Source{h, e, changes})
 	case outcomeRedirect:
 		h.redirect(ctx, t)
 	case outcomeDirectory:
 		return h.list(ctx, t, e)
 	default:
 		h.decline(ctx, t, now)
+		if h.opts.Answered != nil && e != h.nothing && h.refusesMisses() {
+			h.opts.Answered(ctx, Source{h, e, e.changes.Load()})
+		}
 	}
 	return nil
 }

@@ -118,6 +118,11 @@ type Options struct {
 	// Nil means that there is no application: 404, or 405 with Allow.
 	Next fasthttp.RequestHandler
 
+	// Answered is called after an answer that every request for the same path gets, as
+	// far as method, Accept-Encoding and the conditions of the request are the same, for as long
+	// as from is Current. Nil means that nobody keeps answers.
+	Answered func(ctx *fasthttp.RequestCtx, from Source)
+
 	// Logger gets what the operator should know: files that cannot be read, trouble
 	// with the file system. Nil means slog.Default().
 	Logger *slog.Logger

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"overlay/eventloop"
+
 	"github.com/valyala/fasthttp"
 )
 
@@ -89,6 +91,11 @@ type connection struct {
 	began    time.Duration // when a body began, 0: with the next read
 	armed    time.Duration // the read deadline set in Conn, 0: none
 
+	// Of a connection from an event loop, see connection_loop.go; nil and empty otherwise.
+	handover *eventloop.Handover
+	input    []byte // was read before, and comes first
+	goesBack bool   // the next request is for the loop
+
 	writer writeWatch
 	raw    rawConnection // see SyscallConn
 
@@ -152,6 +159,7 @@ func connectionState(c net.Conn, state fasthttp.ConnState) {
 		}
 	case fasthttp.StateIdle:
 		inner.enter(phaseIdle)
+		inner.answered()
 	}
 }
 
@@ -161,11 +169,17 @@ func (c *connection) enter(p phase) {
 
 // Read reads within the bound of the phase.
 func (c *connection) Read(p []byte) (int, error) {
+	if len(c.input) > 0 {
+		return c.readInput(p), nil
+	}
 	if c.nowait {
 		return readNow(c.Conn, p)
 	}
 	if c.phase == phaseOwner {
 		return c.Conn.Read(p)
+	}
+	if c.goesBack && c.detach(false) {
+		return 0, errDetached
 	}
 	deadline := c.readDeadline()
 	waits := c.phase == phaseIdle || c.phase == phaseNew
@@ -201,7 +215,15 @@ func (c *connection) Read(p []byte) (int, error) {
 			if n, nowErr := readNow(c.Conn, p); nowErr != errWouldBlock {
 				return n, c.readError(nowErr)
 			}
-			return 0, err
+			if c.phase != phaseIdle || c.handover == nil {
+				return 0, err
+			}
+			if c.detach(true) {
+				return 0, errDetached
+			}
+			if deadline = c.readDeadline(); c.timeouts.clock() >= deadline && deadline > 0 {
+				return 0, err
+			}
 		}
 		c.armRead(deadline) // it was armed for an earlier wait
 	}
@@ -223,7 +245,7 @@ func (c *connection) readDeadline() time.Duration {
 		rate := transferRate{c.timeouts.header, c.timeouts.headerRate, c.timeouts.headerMaximum}
 		limit = rate.limit(c.received)
 	case phaseIdle:
-		limit = c.timeouts.keepAlive
+		limit = c.idleLimit()
 	case phaseBody:
 		limit, c.since = c.timeouts.socket, 0 // every byte starts the wait anew
 	}

@@ -17,6 +17,9 @@ var _ io.ReaderFrom = (*connection)(nil) // what bufio looks for
 // ReadFrom sends a file, or a *io.LimitedReader of one, with sendfile. Every other
 // reader is copied through Write.
 func (c *connection) ReadFrom(r io.Reader) (total int64, err error) {
+	if c.takesDown() {
+		return io.Copy(writeOnly{c}, r)
+	}
 	tcp, ok := c.Conn.(*net.TCPConn)
 	limited, isLimited := r.(*io.LimitedReader)
 	file, isFile := r.(*os.File)
@@ -79,6 +82,9 @@ type writeOnly struct{ io.Writer }
 // the result keeps the socket timeout as Write of the connection does. It fails for
 // a connection without a descriptor; the caller then writes the ordinary way.
 func (c *connection) SyscallConn() (syscall.RawConn, error) {
+	if c.takesDown() {
+		return nil, errors.ErrUnsupported // this once, so that the response passes by
+	}
 	if c.raw.c == nil {
 		inner, ok := c.Conn.(syscall.Conn)
 		if !ok {

@@ -57,6 +57,9 @@ func (w *writeWatch) goesOn(c *connection, n int64, err error) bool {
 
 // Write writes all of p, or fails once the client has taken nothing for the socket timeout.
 func (c *connection) Write(p []byte) (written int, err error) {
+	if c.records() {
+		c.handover.Recorder.Write(p)
+	}
 	for {
 		c.writer.arm(c)
 		n, err := c.Conn.Write(p[written:])

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"sync"
 
+	"overlay/eventloop"
 	"overlay/fallthrough"
 	"overlay/static"
 	"overlay/tlsauth"
@@ -110,9 +111,11 @@ type site struct {
 	accessLog   *accessLog
 	metrics     *siteMetrics // nil without --metrics-listen
 	server      *fasthttp.Server
-	tls         *tlsauth.Server // nil without HTTPS
-	h2          *http2Server    // nil without HTTP/2
-	acme        *acmeClient     // nil without ACME
+	tls         *tlsauth.Server     // nil without HTTPS
+	h2          *http2Server        // nil without HTTP/2
+	acme        *acmeClient         // nil without ACME
+	answers     *eventloop.Answers  // nil when connections do not wait in event loops
+	loops       *eventloop.Listener // nil likewise
 }
 
 // listen opens the listeners first, so that a taken port is known before
@@ -181,6 +184,7 @@ func (s *site) build(stdout io.Writer) (err error) {
 	}
 	options := s.cfg.staticOptions()
 	options.Logger, options.ErrorPage = s.log, writeErrorPage
+	s.useLoops(&options)
 	if err := s.cfg.hideKeys(&options); err != nil {
 		return err
 	}
@@ -254,7 +258,7 @@ func (s *site) start() <-chan error {
 		go run(listenTLSConnections(s.https, limits, s.tls.Config()))
 	}
 	if s.http != nil {
-		go run(listenConnections(s.http, limits))
+		go run(s.listenLoops(limits))
 	}
 	return failed
 }
@@ -263,7 +267,7 @@ func (s *site) start() <-chan error {
 // allows and no second signal comes.
 func (s *site) shutDown(signals *signals) error {
 	s.log.Info("stopping: requests in flight may finish; a second signal stops at once",
-		"connections", s.server.GetOpenConnectionsCount(), "graceful_timeout", s.cfg.GracefulTimeout)
+		"connections", s.connections(), "graceful_timeout", s.cfg.GracefulTimeout)
 	ctx, cancel := context.WithTimeout(signals.second(), s.cfg.GracefulTimeout)
 	defer cancel()
 	s.h2.shutDown(ctx)
@@ -275,7 +279,7 @@ func (s *site) shutDown(signals *signals) error {
 	if !errors.Is(err, context.DeadlineExceeded) {
 		why = "second signal"
 	}
-	s.log.Warn("stopped before every request was finished", "why", why, "connections", s.server.GetOpenConnectionsCount())
+	s.log.Warn("stopped before every request was finished", "why", why, "connections", s.connections())
 	return nil
 }
 

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"errors"
+	"net"
+
+	"overlay/eventloop"
+	"overlay/static"
+
+	"github.com/valyala/fasthttp"
+)
+
+// answersPart is the part of --cache-size that is for whole answers, ready to be sent.
+const answersPart = 4
+
+// useLoops decides whether connections of plain HTTP wait in event loops, which
+// answer requests for small files themselves. They know no rules, so that nothing may stand
+// between a client and a file that could change its mind: no gate, no log.
+func (s *site) useLoops(options *static.Options) {
+	if s.http == nil || s.cfg.KeepAliveTimeout == 0 || s.cfg.AccessLog || s.tls != nil {
+		return
+	}
+	var bytes int64
+	if options.CacheSize > 0 {
+		bytes = options.CacheSize / answersPart
+		options.CacheSize -= bytes
+	}
+	s.answers = eventloop.NewAnswers(bytes)
+	options.Answered = answeredFrom
+}
+
+// answeredFrom tells a connection whose response is taken down what it was made from.
+func answeredFrom(ctx *fasthttp.RequestCtx, from static.Source) {
+	if c := connectionOf(ctx.Conn()); c != nil && c.records() {
+		c.handover.Recorder.Came(from, ctx.Response.Header.ContentLength())
+	}
+}
+
+// listenLoops returns the listener of plain HTTP for fasthttp.
+func (s *site) listenLoops(limits timeouts) net.Listener {
+	if s.answers == nil {
+		return listenConnections(s.http, limits)
+	}
+	socket := s.http
+	if draining, ok := socket.(*drainingListener); ok {
+		socket = draining.TCPListener // the loops drain it themselves
+	}
+	names := newHostNames(s.cfg.Names)
+	loops, err := eventloop.Listen(socket, eventloop.Options{
+		Serve:   func(h *eventloop.Handover) { s.serveHandedOver(h, &limits) },
+		Answers: s.answers,
+		Host:    func(host []byte) bool { return validHost(host) && names.has(host) },
+
+		NewTimeout: limits.header, IdleTimeout: limits.keepAlive, ReturnAfter: returnAfter,
+		Log: func(what string, err error) { s.log.Error("event loop: "+what, "error", err) },
+	})
+	if err != nil {
+		if !errors.Is(err, eventloop.ErrUnavailable) {
+			s.log.Warn("no event loop: every connection gets a goroutine of its own", "error", err)
+		}
+		return listenConnections(s.http, limits)
+	}
+	s.loops = loops
+	return loops
+}
+
+// serveHandedOver serves a connection that comes from an event loop.
+func (s *site) serveHandedOver(h *eventloop.Handover, limits *timeouts) {
+	c := newHandedOver(h, limits)
+	if len(h.Output) > 0 {
+		_, err := c.Write(h.Output)
+		if err != nil || len(h.Input) == 0 {
+			if err == nil {
+				c.detach(false)
+			}
+			_ = c.Close()
+			return
+		}
+	}
+	if err := s.server.ServeConn(c); err != nil {
+		serverLog{s.log}.Printf("connection %s: %v", h.Conn.RemoteAddr(), err)
+	}
+}
+
+// connections returns how many connections are open.
+func (s *site) connections() int {
+	n := int(s.server.GetOpenConnectionsCount())
+	if s.loops != nil {
+		n += s.loops.Connections()
+	}
+	return n
+}

@@ -1,0 +1,287 @@
+package eventloop
+
+import (
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Sizes of the buffers of a loop. A request that does not fit into inputBytes is not looked up.
+const (
+	inputBytes  = 16 << 10
+	outputBytes = MaxAnswer + 48<<10
+	batch       = 64 // events taken at once
+
+	// Up to so many bytes are copied to be sent: that costs less than to tell the
+	// kernel of three pieces.
+	copyBytes = 4 << 10
+)
+
+// loop is one goroutine and the connections that wait with it.
+//
+// The epoll instance is itself waited for by the runtime's poller, as one descriptor:
+// a loop without work is a parked goroutine and holds no thread. While there is work, the
+// calls below do not even tell the scheduler: none of them can block.
+type loop struct {
+	owner *Listener
+	file  *os.File // the epoll instance
+	raw   syscall.RawConn
+	epfd  int
+	count atomic.Int32 // connections
+
+	mu      sync.Mutex // guards the fields below, held while a batch is worked on
+	entries []entry    // by descriptor
+	queues  [states]queue
+	armed   time.Duration
+	stopped bool // takes no more connections
+
+	// Belong to the goroutine.
+	events [batch]unix.EpollEvent
+	ready  int // events to work on
+	in     [inputBytes]byte
+	out    []byte
+	key    []byte
+	host   []byte // the last value of Host that passed Options.Host
+	date   [dateLength]byte
+	second int64
+}
+
+func newLoop(owner *Listener) (*loop, error) {
+	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("epoll_create1", err)
+	}
+	if err := unix.SetNonblock(epfd, true); err != nil { // so that os.NewFile has it polled
+		_ = unix.Close(epfd)
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	l := &loop{owner: owner, file: os.NewFile(uintptr(epfd), "epoll"), epfd: epfd, out: make([]byte, 0, outputBytes)}
+	o := &owner.options
+	l.queues[stateNew].timeout, l.queues[stateIdle].timeout = o.NewTimeout, o.IdleTimeout
+	if o.IdleTimeout > 0 {
+		l.queues[stateWaited].timeout = max(o.IdleTimeout-o.ReturnAfter, time.Millisecond)
+	}
+	if l.raw, err = l.file.SyscallConn(); err != nil {
+		_ = l.file.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// add takes over a connection. It reports false when the loop has stopped, and the
+// caller keeps it.
+func (l *loop) add(fd int, s state) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stopped {
+		return false
+	}
+	for len(l.entries) <= fd {
+		l.entries = append(l.entries, entry{})
+	}
+	event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP, Fd: int32(fd)}
+	if err := unix.EpollCtl(l.epfd, unix.EPOLL_CTL_ADD, fd, &event); err != nil {
+		l.owner.report("watch connection", err)
+		return false
+	}
+	l.count.Add(1)
+	l.enqueue(s, fd, l.owner.clock())
+	return true
+}
+
+// run works until stop.
+func (l *loop) run() {
+	defer l.file.Close()
+	for l.wait() {
+		l.mu.Lock()
+		now := time.Now()
+		l.setDate(now)
+		for i := range l.ready {
+			l.handle(int(l.events[i].Fd), now)
+		}
+		l.mu.Unlock()
+		runtime.Gosched() // a busy loop must not keep what it handed over from running
+	}
+	l.drain()
+}
+
+// wait waits for events, and closes what has waited too long. It reports false when the loop is to end.
+func (l *loop) wait() bool {
+	for {
+		if l.ready = poll(l.epfd, &l.events); l.ready > 0 {
+			return !l.owner.stopping.Load()
+		}
+		err := l.raw.Read(func(uintptr) bool {
+			l.ready = poll(l.epfd, &l.events)
+			return l.ready > 0
+		})
+		switch {
+		case l.owner.stopping.Load():
+			return false
+		case err == nil:
+			return true
+		}
+		l.expire()
+	}
+}
+
+// setDate brings the value of Date up to now.
+func (l *loop) setDate(now time.Time) {
+	if second := now.Unix(); second != l.second {
+		l.second = second
+		now.UTC().AppendFormat(l.date[:0], "Mon, 02 Jan 2006 15:04:05 GMT")
+	}
+}
+
+// handle reads what has come on a connection, answers what it can, and hands over the
+// connection with the rest. l.mu must be held.
+func (l *loop) handle(fd int, now time.Time) {
+	n, errno := read(fd, l.in[:])
+	switch {
+	case errno == syscall.EAGAIN:
+		return
+	case errno != 0 || n == 0:
+		l.close(fd)
+		return
+	}
+	input, key, errno := l.answer(fd, l.in[:n], now)
+	switch {
+	case errno == syscall.EAGAIN:
+		l.handOver(fd, input, l.out, "")
+	case errno != 0:
+		l.close(fd)
+	case len(input) > 0:
+		l.handOver(fd, input, nil, key)
+	default:
+		l.enqueue(stateIdle, fd, l.owner.clock())
+	}
+}
+
+// answer sends the answers to the requests in input that have one. It returns what is
+// left of input, and the key of that if it is one request whose answer may be kept. With
+// EAGAIN the client does not take what is then in l.out.
+func (l *loop) answer(fd int, input []byte, now time.Time) (rest []byte, key string, errno syscall.Errno) {
+	l.out = l.out[:0]
+	for len(input) > 0 {
+		var h Head
+		length := h.Parse(input)
+		if length == 0 || !l.served(h.Host) || l.owner.options.Answers == nil {
+			break
+		}
+		l.key = h.appendKey(l.key[:0])
+		a := l.owner.options.Answers.get(l.key, now)
+		if a == nil {
+			if length == len(input) {
+				key = string(l.key)
+			}
+			break
+		}
+		if len(l.out) > 0 && len(l.out)+len(a.wire) > outputBytes {
+			if errno = l.flush(fd); errno != 0 {
+				return input, "", errno
+			}
+		}
+		if input = input[length:]; len(input) > 0 || len(l.out) > 0 || len(a.wire) <= copyBytes {
+			l.out = l.append(l.out, a, 0)
+		} else if errno = l.send(fd, a); errno != 0 {
+			return nil, "", errno
+		}
+	}
+	return input, key, l.flush(fd)
+}
+
+// append appends a, as it is sent now, to b, but for its first skip bytes.
+func (l *loop) append(b []byte, a *answer, skip int) []byte {
+	start := len(b)
+	b = append(b, a.wire...)
+	copy(b[start+a.date:], l.date[:])
+	return append(b[:start], b[start+skip:]...)
+}
+
+// send sends one answer without a copy of it. What the client does not take at once
+// is in l.out then, and the error is EAGAIN.
+func (l *loop) send(fd int, a *answer) syscall.Errno {
+	n, errno := write3(fd, a.wire[:a.date], l.date[:], a.wire[a.date+dateLength:])
+	switch {
+	case errno != 0 && errno != syscall.EAGAIN:
+		return errno
+	case n == len(a.wire):
+		return 0
+	}
+	l.out = l.append(l.out, a, n)
+	return syscall.EAGAIN
+}
+
+// served reports whether requests for host are served. Nearly all are for the same one.
+func (l *loop) served(host []byte) bool {
+	if string(host) == string(l.host) {
+		return true
+	}
+	if check := l.owner.options.Host; check != nil && !check(host) {
+		return false
+	}
+	l.host = append(l.host[:0], host...)
+	return true
+}
+
+// flush sends l.out. What the client does not take at once stays there.
+func (l *loop) flush(fd int) syscall.Errno {
+	for len(l.out) > 0 {
+		n, errno := write(fd, l.out)
+		if errno != 0 {
+			return errno
+		}
+		l.out = l.out[:copy(l.out, l.out[n:])]
+	}
+	return 0
+}
+
+// handOver gives a connection to the server. l.mu must be held.
+func (l *loop) handOver(fd int, input, output []byte, key string) {
+	e := &l.entries[fd]
+	since := l.owner.epoch.Add(e.since)
+	isNew := e.queue == &l.queues[stateNew]
+	l.forget(fd)
+	if err := unix.EpollCtl(l.epfd, unix.EPOLL_CTL_DEL, fd, nil); err != nil {
+		l.owner.report("let go of connection", err)
+	}
+	h := &Handover{New: isNew, Since: since, listener: l.owner, detached: -1}
+	h.Input, h.Output = append([]byte(nil), input...), append([]byte(nil), output...)
+	h.Recorder = Recorder{answers: l.owner.options.Answers, key: key}
+	l.owner.serve(h, fd)
+}
+
+// close closes a connection. l.mu must be held.
+func (l *loop) close(fd int) {
+	l.forget(fd)
+	_ = unix.Close(fd) // leaves the epoll instance with its last descriptor
+}
+
+func (l *loop) forget(fd int) {
+	l.entries[fd].leave(l.entries, fd)
+	l.count.Add(-1)
+}
+
+// drain ends the loop: requests that have arrived are handed over, connections that
+// have not had one yet as well, and those that wait for their next are closed.
+func (l *loop) drain() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stopped = true
+	for s := range states {
+		for l.queues[s].head != 0 {
+			fd := int(l.queues[s].head) - 1
+			n, errno := read(fd, l.in[:])
+			if n > 0 || s == stateNew && errno == syscall.EAGAIN {
+				l.handOver(fd, l.in[:n], nil, "")
+			} else {
+				l.close(fd)
+			}
+		}
+	}
+}

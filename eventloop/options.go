@@ -1,0 +1,52 @@
+package eventloop
+
+import (
+	"errors"
+	"net"
+	"time"
+)
+
+// ErrUnavailable is returned by Listen where there is no epoll.
+var ErrUnavailable = errors.New("eventloop: not on this system")
+
+// Options says what a Listener does with its connections.
+type Options struct {
+	// Serve serves the connection of h until it is closed, or until h.Detach has
+	// succeeded and the connection was closed. It is called on a goroutine of its own and is required.
+	Serve func(h *Handover)
+	// Answers are the answers that the loops may give. nil: none, the loops only wait.
+	Answers *Answers
+	// Host reports whether a request with this value of Host is served as any other
+	// is; nil: every one. Its answer must not change.
+	Host func(value []byte) bool
+	// NewTimeout is how long a client may take to send the first byte, IdleTimeout how
+	// long it may be silent between two requests. The connection is closed then. Zero means no bound.
+	NewTimeout, IdleTimeout time.Duration
+	// ReturnAfter is how long a connection has waited with the server when that one gives it
+	// back with Detach(true). It counts towards IdleTimeout.
+	ReturnAfter time.Duration
+	// Loops is how many goroutines share the connections; zero means one for each processor.
+	Loops int
+	// Log is told of what cannot be helped, such as a lack of descriptors. nil: nobody is.
+	Log func(what string, err error)
+}
+
+// Handover is a connection on its way from a loop to the server.
+type Handover struct {
+	Conn *net.TCPConn
+	// Input has been read from the connection and is not answered. It may be empty.
+	Input []byte
+	// Output is to be sent before anything else: the rest of answers that a loop began.
+	Output []byte
+	// New reports whether no request was answered on this connection so far.
+	New bool
+	// Since is when the wait for Input began: when the connection was accepted, or when the
+	// last answer was sent.
+	Since time.Time
+	// Recorder takes down the response to Input, if it wants to.
+	Recorder Recorder
+
+	listener *Listener
+	detached int  // descriptor that goes back to the loops, -1: none
+	waited   bool // for Options.ReturnAfter
+}
