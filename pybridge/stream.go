@@ -146,10 +146,15 @@ func (s *stream) sendFile(w io.Writer, file *os.File) (int64, error) {
 // with a length, or in chunks, lacks its end when the connection is closed. Where
 // the end of the connection ends the body, as in HTTP/1.0, it has to be an abrupt
 // one, which may cost the client what it has not read yet.
+//
+// Below TLS, the alert that ends a connection politely must not come either: a conn
+// with a method Abort takes care of that.
 func (s *stream) cut(err error) error {
-	type lingerer interface{ SetLinger(sec int) error }
-	if l, ok := s.conn.(lingerer); ok {
-		_ = l.SetLinger(0) // at worst the connection ends politely
+	switch conn := s.conn.(type) {
+	case interface{ Abort() }:
+		conn.Abort()
+	case interface{ SetLinger(sec int) error }:
+		_ = conn.SetLinger(0) // at worst the connection ends politely
 	}
 	s.x.worker.opts.Logger.Warn("response cut short", "worker", s.x.worker.PID(), "request", string(s.x.request), "error", err)
 	return err
@@ -212,17 +217,22 @@ func (s *stream) Close() error {
 }
 
 // untilClose sends the response itself, with a body that ends when the
-// connection does.
+// connection does. fasthttp takes the deadlines off a connection that it lets go;
+// one with a method KeepTime is asked to bound its writes all the same.
 func (s *stream) untilClose(ctx *fasthttp.RequestCtx) {
 	ctx.Response.Header.SetContentLength(-2) // identity: fasthttp adds Connection: close
 	ctx.Response.Header.SetConnectionClose()
 	head := append([]byte(nil), ctx.Response.Header.Header()...)
+	ctx.Response.SetBodyStream(s, -1) // for the access log, which counts what a stream has passed on
 	ctx.HijackSetNoResponse(true)
 	ctx.Hijack(func(conn net.Conn) {
 		defer s.Close()
 		s.conn = conn
 		if unwrapped, ok := conn.(interface{ UnsafeConn() net.Conn }); ok {
 			s.conn = unwrapped.UnsafeConn()
+		}
+		if keeper, ok := s.conn.(interface{ KeepTime() }); ok {
+			keeper.KeepTime()
 		}
 		if _, err := conn.Write(head); err != nil {
 			return

@@ -99,6 +99,8 @@ type connection struct {
 	writer writeWatch
 	raw    rawConnection // see SyscallConn
 
+	onClose func() // called once, by the first Close that is not left to Read; see hijacked
+
 	// linger asks Close to let the client read the last response first.
 	linger atomic.Bool
 
@@ -324,6 +326,10 @@ func (c *connection) Close() error {
 	if c.waiting.Load() {
 		c.stopping.Store(true)
 		return c.Conn.SetReadDeadline(time.Unix(1, 0))
+	}
+	if f := c.onClose; f != nil {
+		c.onClose = nil
+		defer f()
 	}
 	if c.linger.CompareAndSwap(true, false) {
 		if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {

@@ -116,6 +116,7 @@ type site struct {
 	acme        *acmeClient         // nil without ACME
 	answers     *eventloop.Answers  // nil when connections do not wait in event loops
 	loops       *eventloop.Listener // nil likewise
+	hijacked    hijacked
 }
 
 // listen opens the listeners first, so that a taken port is known before
@@ -212,7 +213,7 @@ func (s *site) build(stdout io.Writer) (err error) {
 	wrap := func(next fasthttp.RequestHandler) fasthttp.RequestHandler {
 		return s.accessLog.wrap(s.metrics.wrap(next))
 	}
-	s.server.Handler = wrap(s.server.Handler)
+	s.server.Handler = s.hijacked.watch(wrap(s.server.Handler))
 	s.server.ErrorHandler = s.accessLog.wrapError(s.metrics.wrapError(s.server.ErrorHandler))
 	if s.cfg.HTTP2 {
 		s.h2 = newHTTP2Server(s.cfg, hygiene, gate, wrap)
@@ -272,6 +273,9 @@ func (s *site) shutDown(signals *signals) error {
 	defer cancel()
 	s.h2.shutDown(ctx)
 	err := s.server.ShutdownWithContext(ctx)
+	if err == nil {
+		err = s.hijacked.wait(ctx)
+	}
 	if err == nil {
 		return nil
 	}

@@ -1,7 +1,8 @@
 """An application that does as its query says, and names the process that answers.
 
 /?n=7 answers "7 PID". Beyond that: do=segfault, do=gil (holds the GIL for ever),
-do=hog (keeps 20 MB), do=big (5 MB), do=sleep.
+do=hog (keeps 20 MB), do=big (5 MB), do=endless, do=drip (a line each 0.1 s, ten
+of them), do=sleep.
 """
 
 import ctypes
@@ -10,6 +11,12 @@ import time
 from urllib.parse import parse_qs
 
 hoard = []
+
+
+def drip():
+    for n in range(10):
+        yield b'line %d\n' % n
+        time.sleep(0.1)
 
 
 def application(environ, start_response):
@@ -27,6 +34,12 @@ def application(environ, start_response):
     elif do == 'big':
         start_response('200 OK', [('Content-Type', 'application/octet-stream')])
         return (number.encode().rjust(50, b'.') * 1000 for _ in range(100))
+    elif do == 'endless':
+        start_response('200 OK', [('Content-Type', 'application/octet-stream')])
+        return iter(lambda: bytes(65536), b'')
+    elif do == 'drip':
+        start_response('200 OK', [('Content-Type', 'text/plain')])
+        return drip()
     body = environ['wsgi.input'].read()
     start_response('200 OK', [('Content-Type', 'text/plain')])
     return [('%s %d %d\n' % (number, os.getpid(), len(body))).encode()]

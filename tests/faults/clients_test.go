@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"overlay/tests/e2e/load"
@@ -135,6 +136,41 @@ func TestClientsLeave(t *testing.T) {
 	if strings.Contains(s.Log(), "Traceback") {
 		t.Error("a client that left is in the log with a traceback")
 	}
+}
+
+// TestOldClients: HTTP/1.0 knows no chunks, so the connection ends with a response
+// whose length nobody knows. Such a client is not worse off, nor are the others.
+func TestOldClients(t *testing.T) {
+	t.Parallel()
+	t.Run("that read nothing hold no thread for ever", func(t *testing.T) {
+		t.Parallel()
+		s, _ := start(t, "--threads", "1", "--socket-timeout", "1", "--response-spool-size", "0")
+		for range 3 {
+			dial(t, s.Addr, "GET /?do=endless HTTP/1.0\r\nHost: h\r\n\r\n")
+		}
+		account := under(t, s, 2, plain, func(*load.Account) {})
+		answers(t, account, 0)
+	})
+	t.Run("get their whole response when the server stops", func(t *testing.T) {
+		t.Parallel()
+		s, _ := start(t)
+		conn := dial(t, s.Addr, "GET /?do=drip HTTP/1.0\r\nHost: h\r\n\r\n")
+		reader := bufio.NewReader(conn)
+		for line := ""; line != "line 1\n"; {
+			var err error
+			if line, err = reader.ReadString('\n'); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.Signal(syscall.SIGTERM)
+		rest, err := io.ReadAll(reader)
+		if err != nil || !strings.HasSuffix(string(rest), "line 9\n") {
+			t.Errorf("after SIGTERM got %q, %v, want every line", rest, err)
+		}
+		if code := s.Wait(); code != 0 {
+			t.Errorf("exit code %d", code)
+		}
+	})
 }
 
 // TestGivenBack: requests that were handed ahead to a quick worker process wait
