@@ -41,6 +41,10 @@ type Options struct {
 	// the challenge tls-alpn-01 is answered.
 	GetCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 
+	// Names are the names, in lower case, that GetCertificate has certificates for, each
+	// with that name alone.
+	Names []string
+
 	// AnchorFile is a PEM file of trust anchors. Empty means that no client is asked
 	// for a certificate.
 	AnchorFile string

@@ -30,6 +30,9 @@
 //	pattern.go      rules about one certificate
 //	identity.go     the client as environ variables
 //	names.go        distinguished names as text
+//	othernames.go   alternative names that crypto/x509 leaves out
+//	session.go      an identifier for a session
+//	misdirected.go  requests on a connection that was made for another name
 //	dates.go        when certificates and lists end
 //	tlstest/        short-lived certificates for the tests of any package
 package tlsauth

@@ -31,5 +31,8 @@ func DistinguishedName(name pkix.RDNSequence) (string, error) {
 // Tick is one look at the files.
 func (s *Server) Tick(ctx context.Context) { s.tick(ctx) }
 
+// OtherNames returns the user principal names of the extension der.
+func OtherNames(der []byte) []string { return parseOtherNames(der, oidPrincipalName) }
+
 // Glob reports whether text fits pattern.
 func Glob(pattern, text string) bool { return glob(pattern, text) }

@@ -1,7 +1,6 @@
 package tlsauth
 
 import (
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
@@ -49,8 +48,9 @@ func (c *Client) Environ() Environ { return c.judgement().environ }
 // environ makes the variables. What a client certificate says is told only when it
 // passed: an application that forgets to look at SSL_CLIENT_VERIFY must not
 // believe a name that anybody can give himself.
-func (g *generation) environ(state *tls.ConnectionState, verdict Verdict, chain []*x509.Certificate, now time.Time) (_ Environ, user string) {
+func (g *generation) environ(c *Client, verdict Verdict, chain []*x509.Certificate, now time.Time) (_ Environ, user string) {
 	var b environBuilder
+	state := &c.state
 	b.set("HTTPS", "on")
 	b.set("SSL_PROTOCOL", protocolName(state.Version))
 	b.set("SSL_CIPHER", openSSLCipher(state.CipherSuite))
@@ -66,6 +66,7 @@ func (g *generation) environ(state *tls.ConnectionState, verdict Verdict, chain 
 		resumed = "Resumed"
 	}
 	b.set("SSL_SESSION_RESUMED", resumed)
+	b.set("SSL_SESSION_ID", c.id)
 	b.set("SSL_TLS_SNI", printable(state.ServerName))
 	b.set("SSL_VERSION_INTERFACE", "overlay")
 	b.set("SSL_VERSION_LIBRARY", "Go crypto/tls")
@@ -76,6 +77,7 @@ func (g *generation) environ(state *tls.ConnectionState, verdict Verdict, chain 
 		if leaf := g.served(state.ServerName); leaf != nil {
 			b.certificate("SSL_SERVER", leaf)
 			b.set("SSL_SERVER_CERT", pemOf(leaf))
+			b.list("SSL_SERVER_SAN_OTHER_dnsSRV", otherNames(leaf, oidServiceName))
 		}
 	}
 	if g.anchors == nil {
@@ -94,10 +96,11 @@ func (g *generation) environ(state *tls.ConnectionState, verdict Verdict, chain 
 	start := b.names.Len()
 	leaf := chain[0]
 	b.certificate("SSL_CLIENT", leaf)
+	b.list("SSL_CLIENT_SAN_OTHER_msUPN", otherNames(leaf, oidPrincipalName))
 	b.set("SSL_CLIENT_V_REMAIN", strconv.Itoa(int(math.Floor(leaf.NotAfter.Sub(now).Hours()/24))))
 	b.set("SSL_CLIENT_CERT", pemOf(leaf))
-	for i, c := range chain[1:] {
-		b.set("SSL_CLIENT_CERT_CHAIN_"+strconv.Itoa(i), pemOf(c))
+	for i, issuer := range chain[1:] {
+		b.set("SSL_CLIENT_CERT_CHAIN_"+strconv.Itoa(i), pemOf(issuer))
 	}
 	b.set("SSL_CLIENT_CERT_RFC4523_CEA", fmt.Sprintf("{ serialNumber %s, issuer rdnSequence:%q }", leaf.SerialNumber, distinguishedName(leaf.RawIssuer)))
 	if g.userName != "" {
@@ -133,17 +136,20 @@ func (b *environBuilder) certificate(prefix string, c *x509.Certificate) {
 	b.set(prefix+"_V_END", opensslTime(c.NotAfter))
 	b.set(prefix+"_A_SIG", signatureName(c.SignatureAlgorithm))
 	b.set(prefix+"_A_KEY", keyName(c.PublicKeyAlgorithm))
-	for i, email := range c.EmailAddresses {
-		b.set(prefix+"_SAN_Email_"+strconv.Itoa(i), printable(email))
-	}
-	for i, dns := range c.DNSNames {
-		b.set(prefix+"_SAN_DNS_"+strconv.Itoa(i), printable(dns))
-	}
+	b.list(prefix+"_SAN_Email", c.EmailAddresses)
+	b.list(prefix+"_SAN_DNS", c.DNSNames)
 	for i, uri := range c.URIs {
 		b.set(prefix+"_SAN_URI_"+strconv.Itoa(i), printable(uri.String()))
 	}
 	for i, ip := range c.IPAddresses {
 		b.set(prefix+"_SAN_IP_"+strconv.Itoa(i), ip.String())
+	}
+}
+
+// list sets the values by number: prefix_0 is the first.
+func (b *environBuilder) list(prefix string, values []string) {
+	for i, value := range values {
+		b.set(prefix+"_"+strconv.Itoa(i), printable(value))
 	}
 }
 

@@ -71,6 +71,12 @@ func newServer(t testing.TB, o tlsauth.Options) *tlsauth.Server {
 // ends' states after a byte went each way, so that session tickets have arrived.
 func connect(t testing.TB, s *tlsauth.Server, config *tls.Config) (client, server tls.ConnectionState, err error) {
 	t.Helper()
+	return connectSession(t, s, config, &tlsauth.Session{})
+}
+
+// connectSession is connect with the session that the handshake fills in.
+func connectSession(t testing.TB, s *tlsauth.Server, config *tls.Config, session *tlsauth.Session) (client, server tls.ConnectionState, err error) {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -85,7 +91,7 @@ func connect(t testing.TB, s *tlsauth.Server, config *tls.Config) (client, serve
 		}
 		defer inner.Close()
 		c := tls.Server(inner, s.Config())
-		if c.Handshake() != nil {
+		if c.HandshakeContext(tlsauth.WithSession(context.Background(), session)) != nil {
 			return
 		}
 		if _, err := c.Read(make([]byte, 1)); err != nil {

@@ -65,7 +65,7 @@ func (s *Server) Config() *tls.Config {
 			if s.options.GetCertificate != nil && len(hello.SupportedProtos) == 1 && hello.SupportedProtos[0] == acmeProtocol {
 				return s.challenge(), nil
 			}
-			return s.current.Load().config, nil
+			return follow(hello, s.current.Load().config), nil
 		},
 	}
 }

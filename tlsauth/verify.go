@@ -50,7 +50,9 @@ const recheck = time.Hour
 type Client struct {
 	server *Server
 	state  tls.ConnectionState
+	id     string // of the session, "" when it is not known
 	judged atomic.Pointer[judgement]
+	fit    atomic.Pointer[fit] // of the host asked for last
 }
 
 // judgement is a verdict and what follows from it, for one generation of the files.
@@ -64,8 +66,12 @@ type judgement struct {
 }
 
 // Client returns the client of a connection whose handshake is complete.
-func (s *Server) Client(state tls.ConnectionState) *Client {
-	return &Client{server: s, state: state}
+func (s *Server) Client(state tls.ConnectionState) *Client { return s.ClientOf(state, nil) }
+
+// ClientOf is Client for a connection whose handshake has filled in session, which
+// may be nil.
+func (s *Server) ClientOf(state tls.ConnectionState, session *Session) *Client {
+	return &Client{server: s, state: state, id: session.text(state.DidResume)}
 }
 
 // judgement returns what holds at this moment.
@@ -74,7 +80,7 @@ func (c *Client) judgement() *judgement {
 	if j := c.judged.Load(); j != nil && j.generation == g && now.Before(j.until) {
 		return j
 	}
-	j := g.judge(&c.state, now)
+	j := g.judge(c, now)
 	c.judged.Store(j) // whoever judges at the same time comes to the same
 	return j
 }
@@ -91,8 +97,9 @@ func (c *Client) Certificate() *x509.Certificate {
 	return c.state.PeerCertificates[0]
 }
 
-// judge verifies the certificates of a connection.
-func (g *generation) judge(state *tls.ConnectionState, now time.Time) *judgement {
+// judge verifies the certificates of c.
+func (g *generation) judge(c *Client, now time.Time) *judgement {
+	state := &c.state
 	j := &judgement{generation: g, until: now.Add(recheck)}
 	var chain []*x509.Certificate
 	if g.anchors != nil {
@@ -105,7 +112,7 @@ func (g *generation) judge(state *tls.ConnectionState, now time.Time) *judgement
 	if j.verdict == Passed {
 		j.listed = g.rules.listed(chain)
 	}
-	j.environ, j.user = g.environ(state, j.verdict, chain, now)
+	j.environ, j.user = g.environ(c, j.verdict, chain, now)
 	return j
 }
 

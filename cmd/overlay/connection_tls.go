@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"net"
 
@@ -13,6 +14,13 @@ type tlsConnection struct {
 	*tls.Conn
 	inner  *connection
 	client *tlsauth.Client // nil before the first request has passed the gate
+
+	session tlsauth.Session
+}
+
+// Handshake is called by fasthttp before the first request.
+func (c *tlsConnection) Handshake() error {
+	return c.Conn.HandshakeContext(tlsauth.WithSession(context.Background(), &c.session))
 }
 
 // tlsConnectionListener accepts connections and puts TLS on top.

@@ -49,6 +49,9 @@ func (g *clientGate) handle(ctx *fasthttp.RequestCtx) {
 	case !secure && g.httpsOnly:
 		g.redirect(ctx)
 		return
+	case secure && g.tls.Misdirected(client, hostOf(ctx)):
+		writeErrorPage(ctx, fasthttp.StatusMisdirectedRequest)
+		return
 	}
 	if g.tls != nil {
 		// One decoding of the path decides here, in static and in fallthrough.
@@ -73,7 +76,7 @@ func (g *clientGate) clientOf(c net.Conn) (client *tlsauth.Client, secure bool) 
 	switch c := c.(type) {
 	case *tlsConnection:
 		if c.client == nil && g.tls != nil {
-			c.client = g.tls.Client(c.ConnectionState()) // fasthttp has made the handshake
+			c.client = g.tls.ClientOf(c.ConnectionState(), &c.session) // fasthttp has made the handshake
 		}
 		return c.client, true
 	case *http2Conn:
@@ -142,6 +145,12 @@ func (g *clientGate) redirect(ctx *fasthttp.RequestCtx) {
 	ctx.SetStatusCode(fasthttp.StatusPermanentRedirect)
 	ctx.SetContentType("text/plain; charset=utf-8")
 	ctx.SetBodyString("This site is served over HTTPS.\n")
+}
+
+// hostOf returns the host that a request is for, without a port.
+func hostOf(ctx *fasthttp.RequestCtx) []byte {
+	name, _ := cutPort(ctx.Request.Header.Host())
+	return name
 }
 
 // cutPort takes the port off a host, which hygiene has found valid.

@@ -45,7 +45,7 @@ func (s *site) buildTLS() (*clientGate, error) {
 	}
 	if len(s.cfg.ACME.Domains) > 0 {
 		g.acme = newACMEClient(s.cfg.ACME, s.log)
-		options.GetCertificate = g.acme.getCertificate
+		options.GetCertificate, options.Names = g.acme.getCertificate, s.cfg.ACME.Domains
 		s.acme = g.acme
 	}
 	if s.cfg.HTTP2 {

@@ -66,24 +66,35 @@ func startSite(t *testing.T, args ...string) *site {
 	s.overlay("cert", "init")
 	s.overlay("cert", "server", "localhost", "127.0.0.1")
 	s.overlay("cert", "client", "laptop", "phone")
-	s.server = overlay.Start(t, program.Config{Dir: s.dir, Args: append([]string{
+	s.start(append([]string{
 		"--document-root", "docs", "--directory-listing", "--https-port", "0", "--https-only", "--ssl-certificate", "certs/localhost",
-		"--ssl-ca-certificate-file", "certs/ca.crt", "--ssl-crl-file", "certs/ca.crl", "--access-log"}, args...)})
+		"--ssl-ca-certificate-file", "certs/ca.crt", "--ssl-crl-file", "certs/ca.crl", "--access-log"}, args...)...)
+	return s
+}
+
+// start starts overlay in the folder of the site.
+func (s *site) start(args ...string) {
+	s.t.Helper()
+	s.server = overlay.Start(s.t, program.Config{Dir: s.dir, Args: args, Env: s.env()})
 	line := regexp.MustCompile(`https://127\.0\.0\.1:([0-9]+)/`)
 	s.await("the banner", func() bool { return line.MatchString(s.server.Log()) })
 	s.port = line.FindStringSubmatch(s.server.Log())[1]
 	s.url = "https://localhost:" + s.port
-	return s
 }
 
 // overlay runs a command of the program in the folder of the site.
 func (s *site) overlay(args ...string) string {
 	s.t.Helper()
-	code, stdout, stderr := overlay.Run(s.t, program.Config{Dir: s.dir, Args: args})
+	code, stdout, stderr := overlay.Run(s.t, program.Config{Dir: s.dir, Args: args, Env: s.env()})
 	if code != 0 {
 		s.t.Fatalf("overlay %s: exit %d: %s", strings.Join(args, " "), code, stderr)
 	}
 	return stdout
+}
+
+// env keeps an authority away that whoever runs the tests has at home.
+func (s *site) env() []string {
+	return []string{"HOME=" + filepath.Join(s.dir, "home"), "XDG_DATA_HOME="}
 }
 
 // file returns the name of a file of the authority.
