@@ -23,9 +23,27 @@ type answer struct {
 	key    string
 	wire   []byte
 	date   int // where the value of Date begins in wire
+	status int
+	body   int // where the body begins
 	source Source
 	used   atomic.Bool // since the clock hand passed
 	slot   int         // place in the ring of its shard, guarded by the shard's mu
+}
+
+// newAnswer returns the answer that wire is to the request of key, nil if that cannot
+// be kept. wire is copied.
+func newAnswer(key string, wire []byte, source Source) *answer {
+	if key == "" || len(wire) > MaxAnswer {
+		return nil
+	}
+	date, ok := keepable(key[0], wire)
+	if !ok {
+		return nil
+	}
+	a := &answer{key: key, wire: append(make([]byte, 0, len(wire)), wire...), date: date, source: source}
+	a.status, _ = strconv.Atoi(string(wire[9:12])) // keepable has seen it
+	a.body = bytes.Index(wire, []byte("\r\n\r\n")) + len("\r\n\r\n")
+	return a
 }
 
 // keepable reports whether wire is one whole response, and nothing else, that another client

@@ -70,14 +70,10 @@ func (t *Answers) get(key []byte, now time.Time) *answer {
 
 // put keeps wire, which is copied, as the answer of key, and reports whether it did.
 func (t *Answers) put(key string, wire []byte, source Source) bool {
-	if key == "" || len(wire) > MaxAnswer {
+	a := newAnswer(key, wire, source)
+	if a == nil {
 		return false
 	}
-	date, ok := keepable(key[0], wire)
-	if !ok {
-		return false
-	}
-	a := &answer{key: key, wire: append(make([]byte, 0, len(wire)), wire...), date: date, source: source}
 	s := t.shard(maphash.String(t.seed, key))
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,6 +1,7 @@
 package eventloop
 
 import (
+	"net"
 	"os"
 	"runtime"
 	"sync"
@@ -41,6 +42,7 @@ type loop struct {
 	stopped bool // takes no more connections
 
 	// Belong to the goroutine.
+	peers  map[int]net.Addr // by descriptor, for Options.Given
 	events [batch]unix.EpollEvent
 	ready  int // events to work on
 	in     [inputBytes]byte
@@ -62,6 +64,9 @@ func newLoop(owner *Listener) (*loop, error) {
 	}
 	l := &loop{owner: owner, file: os.NewFile(uintptr(epfd), "epoll"), epfd: epfd, out: make([]byte, 0, outputBytes)}
 	o := &owner.options
+	if o.Given != nil {
+		l.peers = make(map[int]net.Addr)
+	}
 	l.queues[stateNew].timeout, l.queues[stateIdle].timeout = o.NewTimeout, o.IdleTimeout
 	if o.IdleTimeout > 0 {
 		l.queues[stateWaited].timeout = max(o.IdleTimeout-o.ReturnAfter, time.Millisecond)
@@ -186,6 +191,9 @@ func (l *loop) answer(fd int, input []byte, now time.Time) (rest []byte, key str
 				return input, "", errno
 			}
 		}
+		if l.peers != nil {
+			l.tell(fd, input[:length], a, now)
+		}
 		if input = input[length:]; len(input) > 0 || len(l.out) > 0 || len(a.wire) <= copyBytes {
 			l.out = l.append(l.out, a, 0)
 		} else if errno = l.send(fd, a); errno != 0 {
@@ -193,6 +201,16 @@ func (l *loop) answer(fd int, input []byte, now time.Time) (rest []byte, key str
 		}
 	}
 	return input, key, l.flush(fd)
+}
+
+// tell tells of an answer that is given.
+func (l *loop) tell(fd int, head []byte, a *answer, now time.Time) {
+	peer := l.peers[fd]
+	if peer == nil {
+		peer = peerOf(fd)
+		l.peers[fd] = peer
+	}
+	l.owner.options.Given(&Given{Head: head, Status: a.status, Body: len(a.wire) - a.body, Peer: peer, Time: now})
 }
 
 // append appends a, as it is sent now, to b, but for its first skip bytes.
@@ -265,6 +283,7 @@ func (l *loop) close(fd int) {
 func (l *loop) forget(fd int) {
 	l.entries[fd].leave(l.entries, fd)
 	l.count.Add(-1)
+	delete(l.peers, fd)
 }
 
 // drain ends the loop: requests that have arrived are handed over, connections that

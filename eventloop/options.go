@@ -19,6 +19,9 @@ type Options struct {
 	// Host reports whether a request with this value of Host is served as any other
 	// is; nil: every one. Its answer must not change.
 	Host func(value []byte) bool
+	// Given is called for each answer that a loop gives, before it is sent, on the loop's goroutine:
+	// every connection of the loop waits for it. nil: nobody is told.
+	Given func(g *Given)
 	// NewTimeout is how long a client may take to send the first byte, IdleTimeout how
 	// long it may be silent between two requests. The connection is closed then. Zero means no bound.
 	NewTimeout, IdleTimeout time.Duration
@@ -29,6 +32,15 @@ type Options struct {
 	Loops int
 	// Log is told of what cannot be helped, such as a lack of descriptors. nil: nobody is.
 	Log func(what string, err error)
+}
+
+// Given tells of an answer that a loop gives. It is valid until the call returns.
+type Given struct {
+	Head   []byte   // of the request
+	Status int      // of the answer
+	Body   int      // bytes of the answer's body
+	Peer   net.Addr // the client
+	Time   time.Time
 }
 
 // Handover is a connection on its way from a loop to the server.

@@ -1,6 +1,7 @@
 package eventloop
 
 import (
+	"net"
 	"runtime"
 	"syscall"
 	"unsafe"
@@ -63,4 +64,20 @@ func poll(epfd int, events *[batch]unix.EpollEvent) int {
 		return 0
 	}
 	return int(n)
+}
+
+// peerOf returns the address of the client of a connection, and an empty one if there
+// is none any more.
+func peerOf(fd int) net.Addr {
+	peer, err := unix.Getpeername(fd)
+	if err != nil {
+		return &net.TCPAddr{}
+	}
+	switch peer := peer.(type) {
+	case *unix.SockaddrInet4:
+		return &net.TCPAddr{IP: peer.Addr[:], Port: peer.Port}
+	case *unix.SockaddrInet6:
+		return &net.TCPAddr{IP: peer.Addr[:], Port: peer.Port}
+	}
+	return &net.TCPAddr{}
 }

@@ -187,7 +187,9 @@ func (h *Handler) answer(ctx *fasthttp.RequestCtx, t *Target, e *entry, now time
 		if err := h.serveFile(ctx, e, now); err != nil || h.opts.Answered == nil {
 			return err
 		}
-		h.opts.Answered(ctx, Source{h, e, changes})
+		if status := ctx.Response.StatusCode(); status == fasthttp.StatusOK || status == fasthttp.StatusNotModified {
+			h.opts.Answered(ctx, Source{h, e, changes})
+		}
 	case outcomeRedirect:
 		h.redirect(ctx, t)
 	case outcomeDirectory:

@@ -24,6 +24,7 @@ type accessLog struct {
 	w          io.Writer
 	appendLine func(line []byte, e *accessEntry, l *accessLog) []byte
 	entries    sync.Pool // *accessEntry
+	givens     sync.Pool // *givenEntry
 
 	// onError, if set before the first request, is called once, with the first
 	// error of w. The lines that w refused are lost; later ones are tried.
@@ -53,6 +54,7 @@ func newAccessLog(w io.Writer, format string) (*accessLog, error) {
 		quit: make(chan struct{}), done: make(chan struct{}),
 	}
 	l.written.L = &l.mu
+	l.givens.New = newGivenEntry
 	l.entries.New = func() any { return &accessEntry{log: l} }
 	switch format {
 	case "common":

@@ -95,6 +95,9 @@ type connection struct {
 	handover *eventloop.Handover
 	input    []byte // was read before, and comes first
 	goesBack bool   // the next request is for the loop
+	fromFile bool   // the response under way is one that a loop could give the next time
+	inARow   int    // such responses since the last other one
+	patience int    // so many of them send the connection back
 
 	writer writeWatch
 	raw    rawConnection // see SyscallConn

@@ -19,6 +19,9 @@ var errDetached = errors.New("connection waits in the event loop")
 func newHandedOver(h *eventloop.Handover, limits *timeouts) *connection {
 	c := newConnection(h.Conn, limits)
 	c.handover, c.input = h, h.Input
+	if c.patience = patienceWithOther; h.Recorder.Wants() {
+		c.patience = patienceWithPlain
+	}
 	if h.New {
 		c.since -= time.Since(h.Since)
 	} else {
@@ -41,12 +44,27 @@ func (c *connection) readInput(p []byte) int {
 }
 
 // answered is called when a response was sent: if the loop will give it the next time,
-// the connection goes back at once.
+// the connection goes back at once. It also goes back after some answers in a row that the loop could learn:
+// to go there and back costs as much as three or four of them.
 func (c *connection) answered() {
-	if c.records() {
-		c.goesBack = c.handover.Recorder.Keep()
+	if c.handover == nil {
+		return
 	}
+	if c.fromFile {
+		c.inARow++
+	} else {
+		c.inARow = 0
+	}
+	c.goesBack = c.handover.Recorder.Keep() || c.inARow >= c.patience
+	c.fromFile = false
 }
+
+// How many answers in a row send a connection back to its loop: few, or many if the
+// last request that it had there was one that no loop answers.
+const (
+	patienceWithPlain = 4
+	patienceWithOther = 64
+)
 
 // records reports whether the response under way is being taken down.
 func (c *connection) records() bool { return c.handover != nil && c.handover.Recorder.Wants() }

@@ -15,9 +15,9 @@ const answersPart = 4
 
 // useLoops decides whether connections of plain HTTP wait in event loops, which
 // answer requests for small files themselves. They know no rules, so that nothing may stand
-// between a client and a file that could change its mind: no gate, no log.
+// between a client and a file that could change its mind.
 func (s *site) useLoops(options *static.Options) {
-	if s.http == nil || s.cfg.KeepAliveTimeout == 0 || s.cfg.AccessLog || s.tls != nil {
+	if s.http == nil || s.cfg.KeepAliveTimeout == 0 || s.tls != nil {
 		return
 	}
 	var bytes int64
@@ -31,8 +31,14 @@ func (s *site) useLoops(options *static.Options) {
 
 // answeredFrom tells a connection whose response is taken down what it was made from.
 func answeredFrom(ctx *fasthttp.RequestCtx, from static.Source) {
-	if c := connectionOf(ctx.Conn()); c != nil && c.records() {
-		c.handover.Recorder.Came(from, ctx.Response.Header.ContentLength())
+	c := connectionOf(ctx.Conn())
+	if c == nil || c.handover == nil {
+		return
+	}
+	length := ctx.Response.Header.ContentLength()
+	c.fromFile = length <= eventloop.MaxAnswer
+	if c.records() {
+		c.handover.Recorder.Came(from, length)
 	}
 }
 
@@ -49,6 +55,7 @@ func (s *site) listenLoops(limits timeouts) net.Listener {
 	loops, err := eventloop.Listen(socket, eventloop.Options{
 		Serve:   func(h *eventloop.Handover) { s.serveHandedOver(h, &limits) },
 		Answers: s.answers,
+		Given:   s.given(),
 		Host:    func(host []byte) bool { return validHost(host) && names.has(host) },
 
 		NewTimeout: limits.header, IdleTimeout: limits.keepAlive, ReturnAfter: returnAfter,
@@ -62,6 +69,21 @@ func (s *site) listenLoops(limits timeouts) net.Listener {
 	}
 	s.loops = loops
 	return loops
+}
+
+// given returns what is to be done for each answer that a loop gives, nil for nothing.
+func (s *site) given() func(*eventloop.Given) {
+	if s.accessLog == nil && s.metrics == nil {
+		return nil
+	}
+	return func(g *eventloop.Given) {
+		if s.accessLog != nil {
+			s.accessLog.given(g)
+		}
+		if s.metrics != nil {
+			s.metrics.requests.count(g.Status)
+		}
+	}
 }
 
 // serveHandedOver serves a connection that comes from an event loop.

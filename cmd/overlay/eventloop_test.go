@@ -263,6 +263,88 @@ func TestLoopGivesBack(t *testing.T) {
 	}
 }
 
+// TestLoopLogsAndCounts: an answer of the loop has the same line in the access log as that
+// of the server.
+func TestLoopLogsAndCounts(t *testing.T) {
+	const tries = patienceWithPlain + 3
+	for _, format := range []string{"common", "combined", "json"} {
+		t.Run(format, func(t *testing.T) {
+			s, address := loopSite(t, map[string]string{"a": "0123456789"}, "--access-log", "--access-log-format", format, "--metrics-listen", "127.0.0.1:0")
+			var log bytes.Buffer
+			s.accessLog.w = &log      // nothing was written yet
+			c := dialLoop(t, address) // the line of a request is there before the next is read
+			for _, request := range []string{
+				"GET /a HTTP/1.1\r\nHost: h\r\nUser-Agent: an \"agent\"\r\nReferer: /r\r\n\r\n",
+				"HEAD /a HTTP/1.1\r\nHost: h\r\n\r\n",
+				"GET /missing HTTP/1.1\r\nHost: h\r\n\r\n",
+				"GET /a HTTP/1.1\r\nHost: h\r\nIf-Modified-Since: Fri, 21 Nov 2070 12:00:00 GMT\r\n\r\n",
+			} {
+				var counted uint64
+				for range tries { // the last of them from the loop
+					counted = 0
+					for class := range s.metrics.requests.classes {
+						counted += s.metrics.requests.classes[class].Load()
+					}
+					if _, _, err := c.exchange(request); err != nil {
+						t.Fatal(err)
+					}
+				}
+				sum := uint64(0)
+				for class := range s.metrics.requests.classes {
+					sum += s.metrics.requests.classes[class].Load()
+				}
+				if sum != counted+1 {
+					t.Errorf("%q: %d requests counted, then %d", request, counted, sum)
+				}
+			}
+			if n, _ := s.answers.Stats(); n != 4 {
+				t.Errorf("%d answers kept, want 4", n)
+			}
+			if _, _, err := c.exchange("OPTIONS /a HTTP/1.1\r\nHost: h\r\n\r\n"); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.accessLog.Close(); err != nil {
+				t.Fatal(err)
+			}
+			times := regexp.MustCompile(`\[[^\]]*\]|"time":"[^"]*"|"duration_ms":[0-9.]*`)
+			lines := strings.Split(strings.TrimSpace(times.ReplaceAllString(log.String(), "")), "\n")
+			if len(lines) < 4*tries {
+				t.Fatalf("%d lines, want 28 and more:\n%s", len(lines), log.String())
+			}
+			for i, line := range lines[:4*tries] {
+				if first := lines[i/tries*tries]; line != first || !strings.Contains(line, "127.0.0.1") {
+					t.Errorf("line %d: %s\nwant the same as %s", i, line, first)
+				}
+			}
+		})
+	}
+}
+
+// TestLoopTakesBack: a connection that had a request for the server, and is never idle,
+// goes back when its requests are for files again.
+func TestLoopTakesBack(t *testing.T) {
+	s, address := loopSite(t, map[string]string{"a": "a"})
+	c := dialLoop(t, address)
+	const plain = "GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
+	for _, request := range []string{plain, "OPTIONS /a HTTP/1.1\r\nHost: a\r\n\r\n"} {
+		if _, _, err := c.exchange(request); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := 1; ; n++ {
+		if _, _, err := c.exchange(plain); err != nil {
+			t.Fatal(err)
+		}
+		if n == patienceWithOther { // the answer is there before the connection is
+			pollUntil(t, "the connection to go back", func() bool { return s.loops.Connections() == 1 })
+			return
+		}
+		if s.loops.Connections() != 0 {
+			t.Fatalf("in a loop after %d requests for a file, want %d", n, patienceWithOther)
+		}
+	}
+}
+
 // TestLoopsOnlyWhereNothingStandsBetween: whatever could refuse a client, or log it, keeps the loops off.
 func TestLoopsOnlyWhereNothingStandsBetween(t *testing.T) {
 	for _, row := range []struct {
@@ -271,7 +353,7 @@ func TestLoopsOnlyWhereNothingStandsBetween(t *testing.T) {
 	}{
 		{nil, true},
 		{[]string{"--cache-size", "0"}, true},
-		{[]string{"--access-log"}, false},
+		{[]string{"--access-log"}, true},
 		{[]string{"--keep-alive-timeout", "0"}, false},
 	} {
 		s, _ := loopSite(t, map[string]string{"a": "a"}, row.args...)
