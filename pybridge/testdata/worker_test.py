@@ -11,6 +11,7 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 import unittest
 
 DIRECTORY = os.environ["OVERLAY_TEST_WORKER"]
@@ -31,8 +32,9 @@ def load(names):
     return package
 
 
-overlay = load(["frames", "streams", "wsgi", "threads"])
+overlay = load(["frames", "streams", "wsgi", "watch", "threads"])
 frames, streams, wsgi, threads = overlay.frames, overlay.streams, overlay.wsgi, overlay.threads
+watch = overlay.watch
 
 
 class Sink:
@@ -418,8 +420,7 @@ class PoolTest(unittest.TestCase):
         pool = threads.Pool(theirs, application, wsgi.Requests({}, sys.stderr), 2, 1 << 20)
         for each in ours, theirs:
             self.addCleanup(each.close)
-        for descriptor in pool.wake_reader, pool.wake_writer:
-            self.addCleanup(os.close, descriptor)
+        self.addCleanup(pool.alarm.close)
         return pool, ours
 
     def frame(self, number, flags=0):
@@ -464,6 +465,159 @@ class NamesTest(unittest.TestCase):
                 self.assertLessEqual(max(sizes), frames.MAX_TEXT)
                 got = b"\0".join(pieces).decode().split("\0") if names else []
                 self.assertEqual(got, [n for n in names if len(n) <= frames.MAX_NAME])
+class WatchTest(unittest.TestCase):
+    """A whole Pool with its threads and its watch; the test is the server process.
+
+    Applications wait for events that the test sets when it has received what it
+    asks for, so that nothing depends on how long anything takes.
+    """
+
+    DEADLINE = 20
+    alarm = staticmethod(watch.alarm)
+
+    def setUp(self):
+        self.server, theirs = socket.socketpair()
+        self.server.settimeout(self.DEADLINE)
+        self.events = {}
+        self.rest = b""
+        original, threads.alarm = threads.alarm, self.alarm
+        try:
+            self.pool = threads.Pool(theirs, self.application, wsgi.Requests({}, sys.stderr), 2, 1 << 20)
+        finally:
+            threads.alarm = original
+        self.pool.start()
+        control, self.control = socket.socketpair()
+        keeper = threading.Thread(target=watch.Watch(self.pool).keep, args=(control.fileno(), lambda: False))
+        keeper.start()
+
+        def stop():
+            for event in self.events.values():
+                event.set()
+            self.control.send(b"stop")
+            keeper.join()
+            self.pool.close()
+            for each in self.server, theirs, control, self.control:
+                each.close()
+
+        self.addCleanup(stop)
+
+    def event(self, name):
+        return self.events.setdefault(name, threading.Event())
+
+    def wait(self, name):
+        if not self.event(name).wait(self.DEADLINE):
+            raise TimeoutError(name)
+
+    def application(self, environ, start_response):
+        """PATH_INFO says what is done: "list", or "list:event", or "stream:event,event" or "close:event"."""
+        what, _, names = environ["PATH_INFO"].partition(":")
+        names = names.split(",") if names else []
+        start_response("200 OK", [])
+        if what == "list":
+            for name in names:
+                self.wait(name)
+            return [b"list"]
+        return self.Stream(self, names) if what == "stream" else self.Closing(self, names)
+
+    class Stream:
+        """A block before each event, after a pause in which the watch may fall asleep."""
+
+        def __init__(self, test, names):
+            self.test, self.names = test, names
+
+        def __iter__(self):
+            for name in self.names:
+                time.sleep(0.07)
+                yield name.encode()
+                self.test.wait(name)
+
+    class Closing(Stream):
+        """All there is, and then a close() that takes its time."""
+
+        def __iter__(self):
+            return iter([b"whole"])
+
+        def close(self):
+            self.test.wait(self.names[0])
+
+    def ask(self, number, path):
+        values = [b"x"] * len(wsgi.Requests.FIXED)
+        values[wsgi.Requests.FIXED.index("PATH_INFO")] = path.encode()
+        values = b"\0".join(values)
+        size = len(values) + frames.REQUEST_HEADER_SIZE - frames.HEADER_SIZE
+        header = frames.REQUEST_HEADER.pack(size, number, frames.REQUEST, 0, 0, len(values), 0.0, 0.0)
+        self.server.sendall(header + values)
+
+    def frame(self):
+        """The next frame: number, kind, flags, and its bytes of the body."""
+        while True:
+            if len(self.rest) >= frames.HEADER_SIZE:
+                length, number, kind, flags, _, head = frames.HEADER.unpack_from(self.rest)
+                end = frames.HEADER_SIZE + length
+                if len(self.rest) >= end:
+                    body = self.rest[frames.HEADER_SIZE + head : end]
+                    self.rest = self.rest[end:]
+                    return number, kind, flags, body
+            data = self.server.recv(65536)
+            self.assertTrue(data, "the worker has closed its socket")
+            self.rest += data
+
+    def test_blocks_leave_as_they_come(self):
+        names = ["one", "two", "three", "four"]
+        self.ask(1, "stream:" + ",".join(names))
+        for name in names:
+            self.assertEqual(self.frame()[3], name.encode())
+            self.event(name).set()
+        self.assertTrue(self.frame()[2] & frames.FLAG_END)
+
+    def test_the_end_does_not_wait_for_close(self):
+        for eager in 0, 4:
+            with self.subTest(eager=eager):
+                self.pool.eager = eager
+                self.ask(1, "close:%d" % eager)
+                self.assertEqual(self.frame()[3], b"whole")
+                self.event("%d" % eager).set()
+                self.assertTrue(self.frame()[2] & frames.FLAG_END)
+
+    def test_a_finished_answer_does_not_wait_for_the_next_request(self):
+        for fast in 0, 9:
+            with self.subTest(fast=fast):
+                self.pool.fast, self.pool.eager = fast, 0
+                self.ask(1, "list")
+                self.ask(2, "list:%d" % fast)
+                self.assertEqual(self.frame()[0], 1)
+                self.event("%d" % fast).set()
+                self.assertEqual(self.frame()[0], 2)
+
+    def test_the_turn_goes_on(self):
+        for number in range(1, 40, 2):
+            with self.subTest(number):
+                self.pool.eager = 0
+                self.ask(number, "list:%d" % number)
+                self.ask(number + 1, "list")
+                self.assertEqual(self.frame()[0], number + 1)
+                self.event("%d" % number).set()
+                self.assertEqual(self.frame()[0], number)
+
+    def test_what_finds_no_thread_is_given_back(self):
+        for number in 1, 2:
+            self.ask(number, "list:end")
+            deadline = time.monotonic() + self.DEADLINE
+            while len(self.pool.running()) < number:
+                self.assertLess(time.monotonic(), deadline, "a request is not begun")
+        for number in 3, 4, 5:  # the last ones come when the watch has nothing to do any more
+            self.ask(number, "list")
+            self.assertEqual(self.frame()[:2], (number, frames.GIVE_BACK))
+        self.event("end").set()
+        self.assertEqual({self.frame()[0], self.frame()[0]}, {1, 2})
+        self.ask(6, "list")
+        self.assertEqual(self.frame()[:2], (6, frames.RESPONSE))
+
+
+class WatchWithBellTest(WatchTest):
+    """The same where the kernel or Python offers no timer."""
+
+    alarm = staticmethod(watch.Bell)
 
 
 class TextTest(unittest.TestCase):

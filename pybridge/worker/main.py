@@ -23,6 +23,7 @@ from _overlay.frames import (
     split_names,
 )
 from _overlay.threads import Pool
+from _overlay.watch import Watch
 from _overlay.wsgi import Requests, describe
 
 
@@ -104,7 +105,7 @@ def main(control_descriptor, data_descriptor, settings):
     keep_from_children(control, pool)
     pool.start()
     control.send(READY, "\0".join(interpreter()))
-    pool.watch(control_descriptor, control.on_readable)
+    Watch(pool).keep(control_descriptor, control.on_readable)
     process.stopping(control.reason)
     pool.close()
     sys.stdout.flush()

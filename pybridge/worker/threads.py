@@ -4,15 +4,9 @@ What a request costs is mostly waking threads, so as few as possible wake. One
 thread has the turn: it reads what has come, which may be several requests,
 runs them one after the other, and sends the finished answers together.
 
-That is right only while the application is quick. So the main thread watches:
-
-- an application that waits (Scheduling tells) loses the turn to another thread
-  after a tick, and for the next FORGET requests the turn is handed on before
-  the application is called (Pool.eager);
-- one that computes keeps the turn for PATIENCE, since another thread would only
-  compete for the GIL;
-- what is held back is sent after a tick whatever happens, and while requests
-  take longer than HOLD nothing is held back (Pool.fast).
+That is right only while the application is quick, which the watch judges
+(watch.py). What is held back is sent after a moment whatever happens, and
+while requests take longer than HOLD nothing is held back (Pool.fast).
 
 `right` makes handing on safe without a lock: the thread that runs an
 application puts a token there, and whoever takes it out has the turn.
@@ -20,13 +14,11 @@ deque.append and deque.pop are atomic, with a GIL and without.
 """
 
 import os
-import select
-import sys
 from _socket import MSG_CTRUNC, MSG_DONTWAIT, SCM_RIGHTS, SHUT_RDWR, SOL_SOCKET
 from array import array
 from collections import deque
 from io import BytesIO
-from threading import Lock, Thread, get_ident, get_native_id
+from threading import Lock, Thread, get_ident
 from time import perf_counter, time
 
 from _overlay.frames import (
@@ -45,14 +37,11 @@ from _overlay.frames import (
     WORD,
     ProtocolError,
 )
+from _overlay.watch import DELAYS, FORGET, RENEW, Scheduling, alarm
 from _overlay.wsgi import Exchange, RequestTimeout
 
-TICK = 1  # milliseconds between two looks of the watch
-IDLE_TICKS = 50  # looks without a request before the watch sleeps
-PATIENCE = 0.010  # seconds that an application may compute before it loses the turn
 HOLD = 0.0003  # seconds that a request may take while answers are held back
 MAX_HELD = 0.0005  # seconds after which a held answer goes whatever the next request does
-FORGET = 64  # requests for which a slow one is remembered
 READ_SIZE = 32 * 1024
 
 
@@ -89,36 +78,6 @@ def stack_of(thread):
     return "Stack (most recent call last):\n" + "".join(format_list(entries)).rstrip("\n")
 
 
-class Scheduling:
-    """How a thread spends its time: computing, queueing for a processor, waiting.
-
-    Wall time alone does not tell an application that waits for a database from
-    one that the kernel has put aside on a busy machine.
-    """
-
-    def __init__(self):
-        try:
-            self.file = os.open("/proc/self/task/%d/schedstat" % get_native_id(), os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            self.file = -1  # a kernel without it: every thread seems to wait
-        self.queued = self.read()[1]
-
-    def read(self):
-        """Returns nanoseconds on a processor, and in the queue for one."""
-        if self.file < 0:
-            return 0, 0
-        computed, queued, _ = os.pread(self.file, 64, 0).split()
-        return int(computed), int(queued)
-
-    def own(self, seconds):
-        """Returns the part of the last seconds that did not go by in the queue.
-
-        It may be too little once, since the queueing before counts as well.
-        """
-        before, self.queued = self.queued, self.read()[1]
-        return seconds - (self.queued - before) / 1e9
-
-
 class Pool:
     """Runs the requests of one worker process on a fixed number of threads."""
 
@@ -139,16 +98,16 @@ class Pool:
         self.started = 0  # requests that have been started
         self.fast = 0  # requests until answers may be held back again
         self.eager = 0  # requests until the turn is kept while the application runs
+        self.memory = FORGET  # how many there will be when it waits the next time
         self.interrupting = Lock()  # held while RequestTimeout is raised or taken back
-        # Without a GIL, others compute beside it.
-        self.patience = PATIENCE if getattr(sys, "_is_gil_enabled", lambda: True)() else 0
-        self.flushes = 0  # how often out has been sent
+        self.interrupted = 0  # threads that are being interrupted
         self.scheduling = None  # of the thread that has the turn
-        self.watching = False
+        self.alarm = alarm()  # for the watch
+        self.watching = True  # False: the watch sleeps until the alarm rings
+        self.delay = 0  # which of DELAYS it is set to
+        self.renew = 0.0  # when it has to be put off, by perf_counter
         self.clock = time() - perf_counter()  # makes seconds since the epoch of perf_counter
         self.arrived = 0.0  # when the frames in pending were read, since the epoch
-        self.wake_reader, self.wake_writer = os.pipe()
-        os.set_blocking(self.wake_writer, False)
         self.closed = False
 
     def use(self, application):
@@ -208,8 +167,8 @@ class Pool:
                 self.run_apart(frame)
                 return True
             right.append(None)
-            if not self.watching:
-                self.wake()
+            if before > self.renew:
+                self.put_off(before)
             last = self.run(frame, self.arrived, before)
             try:
                 right.pop()
@@ -217,6 +176,7 @@ class Pool:
                 self.fast = FORGET
                 self.send(last)
                 return True
+            self.memory = FORGET
             now = perf_counter()
             if now - before > HOLD and scheduling.own(now - before) > HOLD:
                 self.fast = FORGET
@@ -232,9 +192,12 @@ class Pool:
     def run_apart(self, frame):
         """Runs a request of an application that waits: the turn goes first."""
         self.eager -= 1
-        if not self.watching:
-            self.wake()
         arrived, started = self.arrived, perf_counter()
+        if self.pending:
+            self.alarm.set[0]()  # there may be no other thread for them
+        elif not self.out:
+            self.alarm.set[-1]()
+        self.renew = 0.0  # whoever runs a request with the turn sets it to its own time
         self.turn.release()
         self.send(self.run(frame, arrived, started))
 
@@ -276,6 +239,7 @@ class Pool:
             if exchange is None:
                 return "the request ended meanwhile"
             exchange.cancelled = True
+            self.interrupted += 1
             text = stack_of(exchange.thread)
             raise_in(exchange.thread, RequestTimeout)
         return text
@@ -289,6 +253,7 @@ class Pool:
             try:
                 with self.interrupting:  # it has been raised when this is free
                     raise_in(get_ident(), None)
+                    self.interrupted -= 1
                 return
             except RequestTimeout:
                 pass
@@ -344,12 +309,12 @@ class Pool:
             pass
         finally:
             self.turn.release()
-        self.wake_for_pending()
+        self.ask_for_pending()
 
-    def wake_for_pending(self):
+    def ask_for_pending(self):
         """Has the watch give back what a thread has read that cannot run it."""
-        if self.pending and not self.watching:
-            self.wake()
+        if self.pending:
+            self.alarm.set[0]()
 
     def keep_descriptors(self, ancillary, flags):
         if flags & MSG_CTRUNC:
@@ -407,7 +372,7 @@ class Pool:
                     exchange.cancelled = True
                 if not self.pending:
                     continue
-                self.wake_for_pending()
+                self.ask_for_pending()
             exchange.ready.acquire(timeout=0.005)
 
     # -- writing -------------------------------------------------------------
@@ -416,8 +381,18 @@ class Pool:
         """Sends a frame; keeps it for a moment if hold, or if all is quick."""
         with self.out_lock:
             self.out.append(frame)
-        if not hold and self.fast:
+        if hold or (self.right and not self.fast):
+            now = perf_counter()
+            if now > self.renew:
+                self.put_off(now)
+        else:
             self.flush()
+
+    def put_off(self, now):
+        """Sets the alarm: somebody has to look soon, unless it is put off again."""
+        delay = self.delay
+        self.renew = now + RENEW * DELAYS[delay]
+        self.alarm.set[delay]()
 
     def send(self, frame):
         with self.out_lock:
@@ -428,7 +403,6 @@ class Pool:
         with self.out_lock:
             out = self.out
             if out:
-                self.flushes += 1
                 data = out[0] if len(out) == 1 else b"".join(out)
                 out.clear()
                 self.socket.sendall(data)
@@ -442,79 +416,21 @@ class Pool:
             if sent < len(frame):
                 self.socket.sendall(frame[sent:])
 
-    # -- the main thread -----------------------------------------------------
-
-    def wake(self):
-        self.watching = True
-        try:
-            os.write(self.wake_writer, b"w")
-        except BlockingIOError:
-            pass
-
-    def watch(self, control, on_control):
-        """Watches the threads until on_control returns False. For the main thread.
-
-        Looks each TICK while requests come, and sleeps when none do.
-        """
-        poll = select.poll()
-        data = self.socket.fileno()
-        poll.register(control, select.POLLIN)
-        poll.register(self.wake_reader, select.POLLIN)
-        seen, flushes = self.started, self.flushes
-        since, spent = perf_counter(), (0, 0)  # when that was, and what its thread had spent
-        idle = 0
-        while True:
-            if idle > IDLE_TICKS:
-                # First said, then asked: a thread that starts a request
-                # between the two sees that it has to wake the watch.
-                self.watching = False
-                sleep = self.started == seen and not self.right and not self.out and not self.pending
-                # With every thread in an application, nobody reads.
-                unread = sleep and not self.turn.locked()
-                if unread:
-                    poll.register(data, select.POLLIN)
-                events = poll.poll(None if sleep else TICK)
-                if unread:
-                    poll.unregister(data)
-                self.watching = True
-                self.clock = time() - perf_counter()  # somebody may have set the clock
-                idle = 0
-            else:
-                events = poll.poll(TICK)
-            for descriptor, _ in events:
-                if descriptor == self.wake_reader:
-                    os.read(self.wake_reader, 4096)
-                elif descriptor == control and not on_control():
-                    return
-            if self.flushes != flushes:
-                flushes = self.flushes
-            elif self.out:
-                self.flush()
-            scheduling = self.scheduling
-            if self.started == seen:
-                self.give_back()
-            if self.started != seen:
-                seen, since, idle = self.started, perf_counter(), 0
-                if scheduling is not None:
-                    spent = scheduling.read()
-            elif not self.right:
-                idle += 1
-            else:
-                idle = 0
-                self.judge(scheduling, perf_counter() - since, spent)
+    # -- what the watch does ----------------------------------------------------
 
     def give_back(self):
         """Gives back the requests for which there is no thread.
 
         The server process hands more of them over than there are threads while
         the application is quick. Nobody has the turn when each thread is in an
-        application that is not.
+        application that is not. Reports whether that is so, and more may come.
         """
-        if not self.turn.acquire(blocking=False):
-            return
+        if len(self.exchanges) + self.interrupted < self.threads or not self.turn.acquire(blocking=False):
+            return False  # somebody reads, or is about to
+        more = True
         try:
             try:
-                self.read(MSG_DONTWAIT)
+                more = self.read(MSG_DONTWAIT)
             except BlockingIOError:
                 pass
             while self.pending:
@@ -525,20 +441,7 @@ class Pool:
         finally:
             self.turn.release()
         self.flush()
-
-    def judge(self, scheduling, seconds, spent):
-        """Takes the turn from a request that has run for so long, if it should."""
-        computed, queued = scheduling.read()
-        waited = seconds - (computed - spent[0] + queued - spent[1]) / 1e9
-        if waited * 2 > seconds:
-            self.eager = FORGET
-        elif seconds < self.patience:
-            return
-        try:
-            self.right.pop()
-        except IndexError:  # it has just ended
-            return
-        self.turn.release()
+        return more
 
     def close(self):
         self.closed = True
