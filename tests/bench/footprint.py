@@ -27,7 +27,7 @@ CACHE_MIB = 64
 CHURN_FILES = 10_000
 CHURN_SECONDS = 20
 CONNECTIONS = 2000
-CALLS = 2000  # requests under strace
+TRACE_SECONDS = 2
 STARTS = 20
 SETTLE_SECONDS = 3
 
@@ -40,9 +40,9 @@ class Figure:
     unit: str
 
 
-def overlay_server(parent, number, program, *options, document_root=None, application=None, virtual_env=None):
+def overlay_server(parent, program, *options, document_root=None, application=None, virtual_env=None):
     """Site of an overlay with further options, and the context that runs it."""
-    site = rounds.new_site(parent, number, overlay=program, document_root=document_root, application=application,
+    site = rounds.new_site(parent, len(os.listdir(parent)), overlay=program, document_root=document_root, application=application,
                            virtual_env=virtual_env)
 
     def commands(site):
@@ -59,7 +59,7 @@ def status_bytes(pid, key):
     return int(found.group(1)) * KIB
 
 
-def churn(parent, program, number, codings=("identity",)):
+def churn(parent, program, codings=("identity",)):
     """The most memory of a server whose cache is much smaller than what is asked for."""
     generator = random.Random(20240229)
     root = Path(parent, "churn")
@@ -72,7 +72,7 @@ def churn(parent, program, number, codings=("identity",)):
         (root / name).write_bytes(script[start : start + size])
         os.utime(root / name, (time.time() - 3600,) * 2)
         names.append("/" + name)
-    site, server = overlay_server(parent, number, program, "--cache-size", f"{CACHE_MIB}M", document_root=root)
+    site, server = overlay_server(parent, program, "--cache-size", f"{CACHE_MIB}M", document_root=root)
     scenario = scenarios.Scenario("churn", path=names[0], paths=tuple(names), codings=codings)
     with server as (running,):
         summary = wrk.load(site.url, 64, CHURN_SECONDS, scenario, scenarios.Answer({}, 0), site.directory)
@@ -151,34 +151,29 @@ def first_byte(parent, program, root):
     return 1000 * statistics.median(took)
 
 
-def system_calls(parent, number, program, root):
+def system_calls(parent, program, root, connections):
     """System calls for one request of a hot small file, and how many of each kind.
 
     nanosleep is not counted: it comes from the one thread of Go's runtime that looks after
     the others by the clock, whatever the requests.
     """
-    site, server = overlay_server(parent, number, program, document_root=root)
+    site, server = overlay_server(parent, program, document_root=root)
+    scenario = scenarios.Scenario("system calls", path="/hello.txt", answer=b"hello\n")
     with server as (running,):
-        connection = site.connect(timeout=10)
-
-        def ask(count):
-            for _ in range(count):
-                connection.request("GET", "/hello.txt")
-                connection.getresponse().read()
-
-        ask(100)
+        answer = scenarios.verify(site, scenario)
         summary = site.directory / "strace"
         tracer = subprocess.Popen([install.find("strace"), "-f", "-c", "-U", "calls,name", "-o", summary, "-p", str(running.popen.pid)],
                                   stderr=subprocess.PIPE, text=True)
         try:
             tracer.stderr.readline()  # says that it is attached
-            ask(CALLS)
+            requests = wrk.load(site.url, connections, TRACE_SECONDS, scenario, answer, site.directory)["requests"]
         finally:
             tracer.send_signal(signal.SIGINT)
             tracer.wait(10)
     kinds = {name: int(calls) for calls, name in re.findall(r"^ *(\d+) (\w+)$", summary.read_text(), re.MULTILINE)
              if name not in ("total", "nanosleep")}
-    return sum(kinds.values()) / CALLS, ", ".join(f"{name} {calls / CALLS:.2f}" for name, calls in kinds.items() if calls > CALLS / 100)
+    return (sum(kinds.values()) / requests,
+            ", ".join(f"{name} {calls / requests:.2f}" for name, calls in kinds.items() if calls > requests / 100))
 
 
 def figures(program, application, virtual_env):
@@ -189,15 +184,16 @@ def figures(program, application, virtual_env):
         (root / "hello.txt").write_text("hello\n")
         os.utime(root / "hello.txt", (time.time() - 3600,) * 2)
         churned = f"resident memory under churn, --cache-size {CACHE_MIB}M"
-        yield Figure(churned, churn(parent, program, 0), CACHE_MIB + 40, "MiB")
-        yield Figure(churned + ", every coding", churn(parent, program, 1, ("gzip", "br", "zstd", "identity")), CACHE_MIB + 40, "MiB")
-        yield Figure("idle connection", each(overlay_server(parent, 2, program, document_root=root), idle), 16, "KiB")
-        yield Figure("slow POST", each(overlay_server(parent, 3, program, application=application, virtual_env=virtual_env),
+        yield Figure(churned, churn(parent, program), CACHE_MIB + 40, "MiB")
+        yield Figure(churned + ", every coding", churn(parent, program, ("gzip", "br", "zstd", "identity")), CACHE_MIB + 40, "MiB")
+        yield Figure("idle connection", each(overlay_server(parent, program, document_root=root), idle), 16, "KiB")
+        yield Figure("slow POST", each(overlay_server(parent, program, application=application, virtual_env=virtual_env),
                                        slow_post), 32, "KiB")
         yield Figure("start to first byte", first_byte(parent, program, root), 30, "ms")
         if install.find("strace"):
-            calls, kinds = system_calls(parent, 5, program, root)
-            yield Figure(f"system calls of a hot small file ({kinds})", calls, 3, "")
+            for connections in (8, 64):
+                calls, kinds = system_calls(parent, program, root, connections)
+                yield Figure(f"system calls of a hot small file, {connections} connections ({kinds})", calls, 3, "")
 
 
 def markdown(program, application, virtual_env):
