@@ -13,7 +13,7 @@ import (
 // the path what it likes. It does so only for what a browser shows as a page: a
 // missing script must stay a 404, and an application's own API must be reached.
 func (h *Handler) singlePage(ctx *fasthttp.RequestCtx, t *Target, now time.Time) bool {
-	if h.opts.SPA == "" || !t.plain || !h.wantsPage(ctx, t) {
+	if !h.wantsPage(ctx, t) {
 		return false
 	}
 	e, err := h.find([]byte(h.opts.SPA), now)
@@ -21,7 +21,11 @@ func (h *Handler) singlePage(ctx *fasthttp.RequestCtx, t *Target, now time.Time)
 		h.opts.Logger.Error("static: single-page application: no such file", "path", h.opts.SPA, "error", err)
 		return false
 	}
-	return h.serveFile(ctx, e, now) == nil
+	if h.serveFile(ctx, e, now) != nil {
+		return false
+	}
+	h.addVary(ctx, "Accept")
+	return true
 }
 
 // wantsPage reports whether a request is a browser's for a page: it accepts text/html

@@ -3,6 +3,7 @@ package static
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -26,6 +27,11 @@ func TestSPA(t *testing.T) {
 			got := s.get(tt.target, "Accept: "+tt.accept)
 			if got.status != want || (want == 200 && tt.target != "/a.txt" && got.body != "<p>home") {
 				t.Errorf("GET %s, Accept %s = %d %q, want %d", tt.target, tt.accept, got.status, got.body, want)
+			}
+			// The answer depends on Accept wherever the page is among those that may come.
+			byAccept := tt.target != "/a.txt" && tt.target != "/a/../b"
+			if vary := got.header.Get("Vary"); strings.Contains(vary, "Accept") != byAccept || strings.Count(vary, "Accept") > 1 {
+				t.Errorf("GET %s, Accept %s: Vary %q", tt.target, tt.accept, vary)
 			}
 		}
 	}

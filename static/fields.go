@@ -1,6 +1,7 @@
 package static
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 
@@ -110,11 +111,25 @@ func (h *Handler) preflight(ctx *fasthttp.RequestCtx) bool {
 	return true
 }
 
-// addVary adds a field name to Vary.
+// addVary adds a field name to Vary, unless it is there. An application may have set
+// the field, too, and more than once.
 func (h *Handler) addVary(ctx *fasthttp.RequestCtx, name string) {
 	header := &ctx.Response.Header
-	if old := header.PeekCanonical(nameVary); len(old) > 0 {
-		name = string(old) + ", " + name
+	all := header.PeekAll("Vary")
+	for _, rest := range all {
+		for more := true; more; {
+			var element []byte
+			element, rest, more = cutComma(rest)
+			if element = trimOWS(element); string(element) == "*" || strings.EqualFold(string(element), name) {
+				return
+			}
+		}
+	}
+	if len(all) > 0 {
+		name = string(bytes.Join(all, []byte(", "))) + ", " + name
+	}
+	if len(all) > 1 {
+		header.Del("Vary") // Set replaces the first of them alone
 	}
 	header.Set("Vary", name)
 }

@@ -2,6 +2,8 @@ package static
 
 import (
 	"testing"
+
+	"github.com/valyala/fasthttp"
 )
 
 func TestHeadersAndCORS(t *testing.T) {
@@ -42,5 +44,29 @@ func TestHeadersAndCORS(t *testing.T) {
 	any := serve(t, Options{Root: dir, CORS: []string{"*"}})
 	if got := any.get("/a.txt"); got.header.Get("Access-Control-Allow-Origin") != "*" {
 		t.Errorf("any origin: %v", got.header)
+	}
+}
+
+func TestAddVary(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		had  []string
+		want string
+	}{
+		{"none", nil, "Accept"},
+		{"another", []string{"Cookie"}, "Cookie, Accept"},
+		{"a longer name", []string{"Accept-Encoding"}, "Accept-Encoding, Accept"},
+		{"there", []string{"Cookie, accept"}, "Cookie, accept"},
+		{"everything", []string{"*"}, "*"},
+		{"two fields", []string{"Cookie", "Origin"}, "Cookie, Origin, Accept"},
+	} {
+		var ctx fasthttp.RequestCtx
+		for _, value := range tt.had {
+			ctx.Response.Header.Add("Vary", value)
+		}
+		new(Handler).addVary(&ctx, "Accept")
+		if got := ctx.Response.Header.PeekAll("Vary"); len(got) != 1 || string(got[0]) != tt.want {
+			t.Errorf("%s: Vary %q, want %q", tt.name, got, tt.want)
+		}
 	}
 }

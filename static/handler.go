@@ -208,8 +208,13 @@ func (h *Handler) decline(ctx *fasthttp.RequestCtx, t *Target, now time.Time) {
 	if len(h.opts.Redirects) > 0 && h.ruled(ctx, t) {
 		return
 	}
-	if h.opts.SPA != "" && h.singlePage(ctx, t, now) {
-		return
+	if h.opts.SPA != "" && t.plain {
+		if h.singlePage(ctx, t, now) {
+			return
+		}
+		// Whoever accepts text/html gets the page instead of what follows, and a
+		// cache between must not give one for the other.
+		defer h.addVary(ctx, "Accept")
 	}
 	if h.opts.Next != nil {
 		h.opts.Next(ctx)
