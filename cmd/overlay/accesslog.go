@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -14,6 +15,7 @@ const (
 	accessFlushDelay = 100 * time.Millisecond // longest time that a line waits in memory
 	accessFlushBytes = 64 << 10               // lines of this size are written without waiting
 	accessMaxBytes   = 1 << 20                // with so much unwritten, requests wait for the reader of the log
+	accessCloseDelay = 2 * time.Second        // longest time that the end of the server waits for that reader
 )
 
 // accessLog writes one line for each response. A nil *accessLog writes nothing
@@ -44,6 +46,10 @@ type accessLog struct {
 	second  int64  // Unix time that stamp shows
 	stamp   []byte // time of the common log format
 }
+
+// errAccessLogStuck ends a log whose reader has stopped reading: who waited for it
+// could not be stopped by any signal but SIGKILL.
+var errAccessLogStuck = errors.New("write access log: its last lines are lost, since nobody reads them")
 
 // newAccessLog starts an access log to w, in the format "common", "combined" or
 // "json". Close ends it.
@@ -210,7 +216,8 @@ func (l *accessLog) flush() {
 }
 
 // Close writes what is pending and ends the log; later responses are not logged.
-// It returns the first error of the whole time. Closing nil does nothing.
+// It returns the first error of the whole time, errAccessLogStuck when nobody has
+// taken the last lines. Closing nil does nothing.
 func (l *accessLog) Close() error {
 	if l == nil {
 		return nil
@@ -223,7 +230,11 @@ func (l *accessLog) Close() error {
 	if !again {
 		close(l.quit)
 	}
-	<-l.done
+	select {
+	case <-l.done:
+	case <-time.After(accessCloseDelay):
+		return errAccessLogStuck
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.err

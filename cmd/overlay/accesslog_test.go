@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -338,6 +339,27 @@ func TestAccessLogCloseWhileFull(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Errorf("closed twice: %v", err)
 	}
+}
+
+// A reader of the log that stands still for good does not keep the server from ending.
+func TestAccessLogCloseStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &gate{opened: make(chan struct{})}
+		l, err := newAccessLog(out, "common")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx := newAccessCtx("/")
+		l.wrap(func(*fasthttp.RequestCtx) {})(ctx)
+		ctx.Request.Reset()
+		if err := l.Close(); !errors.Is(err, errAccessLogStuck) {
+			t.Errorf("Close = %v, want errAccessLogStuck", err)
+		}
+		close(out.opened)
+		if err := l.Close(); err != nil || out.lines() != 1 {
+			t.Errorf("once it is read: Close = %v, %d lines", err, out.lines())
+		}
+	})
 }
 
 type failingWriter struct{}
