@@ -1,12 +1,14 @@
 """An application that does as its query says, and names the process that answers.
 
 /?n=7 answers "7 PID". Beyond that: do=segfault, do=gil (holds the GIL for ever),
-do=hog (keeps 20 MB), do=big (5 MB), do=endless, do=drip (a line each 0.1 s, ten
-of them), do=sleep.
+do=hog (keeps 20 MB), do=oom (takes memory until there is none), do=rlimit (more
+memory than one process may have), do=big (5 MB), do=endless, do=drip (a line each
+0.1 s, ten of them), do=sleep.
 """
 
 import ctypes
 import os
+import resource
 import time
 from urllib.parse import parse_qs
 
@@ -29,6 +31,16 @@ def application(environ, start_response):
         ctypes.PyDLL(None).sleep(600)
     elif do == 'hog':
         hoard.append(bytearray(os.urandom(1 << 20)) * 20)
+    elif do == 'oom':
+        while True:
+            hoard.append(bytearray(os.urandom(1 << 20)) * 20)
+    elif do == 'rlimit':
+        before = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (1 << 32, before[1]))
+        try:
+            bytearray(1 << 33)
+        finally:
+            resource.setrlimit(resource.RLIMIT_AS, before)
     elif do == 'sleep':
         time.sleep(float(query.get('seconds', ['0.02'])[0]))
     elif do == 'big':

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"overlay/tests/e2e/load"
 )
@@ -104,21 +105,40 @@ func TestMemoryLimit(t *testing.T) {
 	}
 }
 
-// TestMaximumRequests: no process serves more than its limit under load, and no
-// request is lost. mod_wsgi's limit moved on with each request of a busy process.
+// soakVariable holds how long TestMaximumRequests goes on, such as 1m: issue 4 asks
+// for a minute of it, which is too long for every day. Unset means soakTime.
+const (
+	soakVariable = "OVERLAY_TEST_SOAK"
+	soakTime     = 4 * time.Second
+)
+
+// TestMaximumRequests: no process serves more than its limit under load, however
+// long that lasts, and no request is lost. mod_wsgi's limit moved on with each
+// request of a busy process.
 func TestMaximumRequests(t *testing.T) {
 	t.Parallel()
+	soak := soakTime
+	if text := os.Getenv(soakVariable); text != "" {
+		var err error
+		if soak, err = time.ParseDuration(text); err != nil {
+			t.Fatalf("%s: %v", soakVariable, err)
+		}
+	}
 	const limit = 50
 	s, _ := start(t, "--maximum-requests", fmt.Sprint(limit))
 	account := under(t, s, 4, func(n int) string { return fmt.Sprintf("/?n=%d", n) }, func(account *load.Account) {
+		over := time.Now().Add(soak)
 		await(t, "ten processes", func() bool { return len(pids(account)) >= 10 })
+		time.Sleep(time.Until(over)) // the load itself goes on meanwhile
 	})
 	answers(t, account, 0)
-	for pid, n := range pids(account) {
+	served := pids(account)
+	for pid, n := range served {
 		if n > limit {
 			t.Errorf("process %d answered %d requests, want %d at most", pid, n, limit)
 		}
 	}
+	t.Logf("%d processes, %.1f requests each, in %v", len(served), float64(len(account.Outcomes()))/float64(len(served)), soak)
 }
 
 // TestSignals: a worker process that somebody tells to go is replaced, and its

@@ -79,6 +79,9 @@ func (p *Program) Start(t testing.TB, config Config) *Server {
 	return s
 }
 
+// PID returns the number of the server process.
+func (s *Server) PID() int { return s.cmd.Process.Pid }
+
 // Log returns what the program wrote so far to stdout and stderr together.
 func (s *Server) Log() string { return s.output.String() }
 
