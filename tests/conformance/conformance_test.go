@@ -2,7 +2,6 @@ package conformance
 
 import (
 	"flag"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -40,33 +39,7 @@ func testMain(m *testing.M) int {
 	if *flagURL != "" || *flagAdapter != "" {
 		return m.Run()
 	}
-	root, err := filepath.Abs("../..")
-	if err == nil {
-		theProgram, err = program.Build(root)
-	}
-	if err == nil {
-		defer theProgram.Remove()
-		cgoProgram, err = buildWithCgo(root, filepath.Dir(theProgram.File))
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "conformance:", err)
-		return 1
-	}
-	return m.Run()
-}
-
-// buildWithCgo builds overlay into dir. It returns nil without a C compiler.
-func buildWithCgo(root, dir string) (*program.Program, error) {
-	if _, err := exec.LookPath("gcc"); err != nil && os.Getenv("OVERLAY_TEST_REQUIRED") == "" {
-		return nil, nil
-	}
-	file := filepath.Join(dir, "overlay-cgo")
-	build := exec.Command("go", "build", "-o", file, "./cmd/overlay")
-	build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=1")
-	if out, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("go build with cgo: %w\n%s", err, out)
-	}
-	return &program.Program{File: file}, nil
+	return program.Main(m, &theProgram, &cgoProgram)
 }
 
 // hosts returns the ways in which overlay runs an application with an

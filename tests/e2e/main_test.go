@@ -29,12 +29,7 @@ func testMain(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "e2e:", err)
 		return 1
 	}
-	if overlay, err = program.Build(root); err != nil {
-		fmt.Fprintln(os.Stderr, "e2e:", err)
-		return 1
-	}
-	defer overlay.Remove()
-	code := m.Run()
+	code := program.Main(m, &overlay, nil)
 	ran.print()
 	return code
 }

@@ -17,20 +17,7 @@ import (
 // overlay is built once, by TestMain.
 var overlay *program.Program
 
-func TestMain(m *testing.M) {
-	os.Exit(func() int {
-		root, err := filepath.Abs("../..")
-		if err == nil {
-			overlay, err = program.Build(root)
-		}
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		defer overlay.Remove()
-		return m.Run()
-	}())
-}
+func TestMain(m *testing.M) { os.Exit(program.Main(m, &overlay, nil)) }
 
 // start serves a copy of app.wsgi, which the test may change, and returns its
 // name.

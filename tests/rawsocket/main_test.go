@@ -21,20 +21,7 @@ import (
 // overlay is built once, by TestMain.
 var overlay *program.Program
 
-func TestMain(m *testing.M) { os.Exit(testMain(m)) }
-
-func testMain(m *testing.M) int {
-	root, err := filepath.Abs("../..")
-	if err == nil {
-		overlay, err = program.Build(root)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "rawsocket:", err)
-		return 1
-	}
-	defer overlay.Remove()
-	return m.Run()
-}
+func TestMain(m *testing.M) { os.Exit(program.Main(m, &overlay, nil)) }
 
 // patience bounds every wait for the server; it decides how soon a broken test
 // fails, never whether a test passes.

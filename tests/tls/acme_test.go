@@ -28,7 +28,10 @@ const pebbleVersion = "@v2.10.1"
 func install(t *testing.T, module string) string {
 	t.Helper()
 	path, version, _ := strings.Cut(module, "@")
-	bin := filepath.Join(root, ".cache", "bin-"+version)
+	bin, err := filepath.Abs(filepath.Join("../../.cache", "bin-"+version)) // go install takes no relative one
+	if err != nil {
+		t.Fatal(err)
+	}
 	file := filepath.Join(bin, filepath.Base(path))
 	if _, err := os.Stat(file); err == nil {
 		return file

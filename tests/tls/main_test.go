@@ -3,7 +3,6 @@ package tls
 import (
 	"bytes"
 	"crypto/rand"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,26 +14,10 @@ import (
 	"overlay/tests/e2e/program"
 )
 
-// overlay is built once, by TestMain; root is the repository.
-var (
-	overlay *program.Program
-	root    string
-)
+// overlay is built once, by TestMain.
+var overlay *program.Program
 
-func TestMain(m *testing.M) { os.Exit(testMain(m)) }
-
-func testMain(m *testing.M) int {
-	var err error
-	if root, err = filepath.Abs("../.."); err == nil {
-		overlay, err = program.Build(root)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "tls:", err)
-		return 1
-	}
-	defer overlay.Remove()
-	return m.Run()
-}
+func TestMain(m *testing.M) { os.Exit(program.Main(m, &overlay, nil)) }
 
 // patience bounds what must happen soon; reaching it is a failure.
 const patience = 30 * time.Second

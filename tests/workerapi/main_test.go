@@ -3,7 +3,6 @@ package workerapi
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -21,36 +20,7 @@ import (
 // without a C compiler.
 var theProgram, cgoProgram *program.Program
 
-func TestMain(m *testing.M) { os.Exit(testMain(m)) }
-
-func testMain(m *testing.M) int {
-	root, err := filepath.Abs("../..")
-	if err == nil {
-		theProgram, err = program.Build(root)
-	}
-	if err == nil {
-		defer theProgram.Remove()
-		cgoProgram, err = buildWithCgo(root, filepath.Dir(theProgram.File))
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "workerapi:", err)
-		return 1
-	}
-	return m.Run()
-}
-
-func buildWithCgo(root, dir string) (*program.Program, error) {
-	if _, err := exec.LookPath("gcc"); err != nil && os.Getenv("OVERLAY_TEST_REQUIRED") == "" {
-		return nil, nil
-	}
-	file := filepath.Join(dir, "overlay-cgo")
-	build := exec.Command("go", "build", "-o", file, "./cmd/overlay")
-	build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=1")
-	if out, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("go build with cgo: %w\n%s", err, out)
-	}
-	return &program.Program{File: file}, nil
-}
+func TestMain(m *testing.M) { os.Exit(program.Main(m, &theProgram, &cgoProgram)) }
 
 // host is one way to run an application.
 type host struct {

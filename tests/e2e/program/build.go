@@ -8,12 +8,49 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"testing"
 )
 
 // Program is a built overlay.
 type Program struct {
 	File string // the executable
 	dir  string
+}
+
+// Main is what TestMain does in a package two folders below the root of the
+// repository: it builds overlay into *plain, and, unless withCgo is nil, as embedded
+// mode needs it into *withCgo, runs the tests, and removes what it has built. It
+// returns what TestMain exits with. *withCgo stays nil without a C compiler.
+func Main(m *testing.M, plain, withCgo **Program) int {
+	root, err := filepath.Abs("../..")
+	if err == nil {
+		*plain, err = Build(root)
+	}
+	if err == nil {
+		defer (*plain).Remove()
+		if withCgo != nil {
+			*withCgo, err = (*plain).buildWithCgo(root)
+		}
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "build overlay for the tests:", err)
+		return 1
+	}
+	return m.Run()
+}
+
+// buildWithCgo builds overlay beside p, and is removed with it.
+func (p *Program) buildWithCgo(root string) (*Program, error) {
+	if _, err := exec.LookPath("gcc"); err != nil && os.Getenv("OVERLAY_TEST_REQUIRED") == "" {
+		return nil, nil
+	}
+	file := filepath.Join(p.dir, "overlay-cgo")
+	build := exec.Command("go", "build", "-o", file, "./cmd/overlay")
+	build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=1")
+	if out, err := build.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("go build with cgo: %w\n%s", err, out)
+	}
+	return &Program{File: file}, nil
 }
 
 // Build builds overlay from the repository at root. With the race detector in
