@@ -43,14 +43,14 @@ func newStore(h *Handler, name string, bytes int64) *store {
 func payload(size int64, coded bool) int64 {
 	bytes := size - size/8
 	if coded {
-		bytes -= min(encodersMemory, size/4)
+		bytes -= min(encodersMemory, size/2)
 	}
 	return bytes
 }
 
 // encodersMemory is what the encoders of a busy server hold (see encoders.go): the
-// best set 20 MB, each quick one 5 MB.
-const encodersMemory = 24 << 20
+// best set 15 MB, each quick one 5 MB.
+const encodersMemory = 20 << 20
 
 // storeKey is what a key says. Everything a reader needs is in it, since a key may
 // come from another server (see peers.go).

@@ -17,37 +17,46 @@ import (
 // for every second processor for the quick level, and one for the best. The zero
 // value is ready.
 type encoders struct {
-	once  sync.Once        // makes quick
-	quick chan *encoderSet // idle sets; whoever takes one puts it back
-	mu    sync.Mutex       // guards best: a peer may ask while the improver works
-	best  encoderSet
+	once    sync.Once        // calls start
+	started atomic.Bool      // start has returned
+	quick   chan *encoderSet // idle sets; whoever takes one puts it back
+	mu      sync.Mutex       // guards best: a peer may ask while the improver works
+	best    encoderSet
 }
 
 // maxQuick bounds the quick sets, of some 5 MB each, on machines with many
 // processors: at 100 MB/s each they are not what a client waits for.
 const maxQuick = 4
 
+// start makes the sets, and the one encoder whose memory should come fresh from the
+// kernel: see windowSmall.
+func (e *encoders) start() {
+	e.quick = make(chan *encoderSet, max(1, min(runtime.GOMAXPROCS(0)/2, maxQuick)))
+	for range cap(e.quick) {
+		e.quick <- &encoderSet{level: levelQuick}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.best.level = levelBest
+	_ = e.best.brotli(nil) // an error comes again when it is used
+	e.started.Store(true)
+}
+
 // idle returns the quick sets.
 func (e *encoders) idle() chan *encoderSet {
-	e.once.Do(func() {
-		e.quick = make(chan *encoderSet, max(1, min(runtime.GOMAXPROCS(0)/2, maxQuick)))
-		for range cap(e.quick) {
-			e.quick <- &encoderSet{level: levelQuick}
-		}
-	})
+	e.once.Do(e.start)
 	return e.quick
 }
 
 // use calls fn with a set of the level that nobody else uses meanwhile.
 func (e *encoders) use(l level, fn func(*encoderSet) ([]byte, error)) ([]byte, error) {
+	idle := e.idle()
 	if l == levelBest {
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		e.best.level = levelBest
 		e.best.used.Store(true)
 		return fn(&e.best)
 	}
-	idle := e.idle()
 	s := <-idle
 	defer func() { idle <- s }()
 	s.used.Store(true)
@@ -56,6 +65,9 @@ func (e *encoders) use(l level, fn func(*encoderSet) ([]byte, error)) ([]byte, e
 
 // sweep gives back the memory of the sets that were not used since the last call.
 func (e *encoders) sweep() {
+	if !e.started.Load() {
+		return
+	}
 	idle := e.idle()
 	for range cap(idle) {
 		select {
@@ -125,9 +137,10 @@ func (s *encoderSet) encode(c coding, data []byte) ([]byte, error) {
 	return bytes.Clone(s.out.Bytes()), nil
 }
 
-// brotli windows, as logarithms: a quick set holds 2 MB with the small one. The best
-// set holds 78 MB by the numbers, of which the kernel has to give 10: the encoder
-// reserves for the worst case, and never touches most of it.
+// brotli windows, as logarithms. An encoder of the best level with the small one
+// reserves 78 MB for the worst case, and never touches most of them: the kernel has to
+// give 10, as long as Go does not have to clear them first because they are from
+// something that it collected. So it is made before anything was, and kept.
 const (
 	windowSmall = 17 // brotliSlow
 	windowQuick = 18
@@ -183,9 +196,8 @@ func (s *encoderSet) makeZstd() (err error) {
 	return err
 }
 
-// sweep forgets what was not used for a while. The brotli encoder of a best set
-// stays: made again, out of memory that was used before, it would have to be cleared
-// and take all of its 78 MB.
+// sweep forgets what was not used for a while, but for the encoder that is better kept
+// (see windowSmall).
 func (s *encoderSet) sweep() {
 	if s.used.Swap(false) {
 		return

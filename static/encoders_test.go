@@ -136,6 +136,9 @@ func TestEncodersBounded(t *testing.T) {
 // A set that nobody uses gives its memory back at the second sweep.
 func TestEncodersSweep(t *testing.T) {
 	e := new(encoders)
+	if e.sweep(); e.quick != nil {
+		t.Error("sweep made encoders that nobody asked for")
+	}
 	data := samples()["page"]
 	for range cap(e.idle()) {
 		e.use(levelQuick, func(s *encoderSet) ([]byte, error) { return s.encode(codingGzip, append(s.buffer(9)[:0], data...)) })
