@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"slices"
 	"strconv"
@@ -24,6 +25,9 @@ type Options struct {
 	Mounts []Mount
 	// Path returns the decoded path of the URL. It is valid as long as ctx.
 	Path func(ctx *fasthttp.RequestCtx) []byte
+	// Body returns the body of a request, nil if it has none. Nil means what fasthttp
+	// has.
+	Body func(ctx *fasthttp.RequestCtx) io.Reader
 	// NotFound answers requests outside every mount. Nil means a bare 404.
 	NotFound fasthttp.RequestHandler
 	// Error writes the page of an error status. Nil means the bare status text.
@@ -63,6 +67,9 @@ func New(opts Options) (*Handler, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.Default()
 	}
+	if opts.Body == nil {
+		opts.Body = bodyStream
+	}
 	h := &Handler{opts: opts, limit: max(opts.LimitRequestBody, 0)}
 	if opts.LimitRequestBody == 0 {
 		h.limit = DefaultLimitRequestBody
@@ -86,6 +93,14 @@ func New(opts Options) (*Handler, error) {
 	}
 	slices.SortStableFunc(h.mounts, func(a, b mount) int { return cmp.Compare(len(b.path), len(a.path)) })
 	return h, nil
+}
+
+// bodyStream is the default of Options.Body.
+func bodyStream(ctx *fasthttp.RequestCtx) io.Reader {
+	if ctx.Request.IsBodyStream() {
+		return ctx.RequestBodyStream()
+	}
+	return nil
 }
 
 // Wait returns when every mount has a worker process that is ready, or why one
@@ -125,7 +140,7 @@ func (h *Handler) Handle(ctx *fasthttp.RequestCtx) {
 	b := bodies.Get().(*body)
 	b.spool = &h.spool
 	defer b.release()
-	err := b.receive(ctx, h.limit)
+	err := b.receive(ctx, h.opts.Body(ctx), h.limit)
 	if err == nil {
 		err = h.serve(ctx, m, path, b)
 	}

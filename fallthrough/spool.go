@@ -28,13 +28,12 @@ type body struct {
 
 var bodies = sync.Pool{New: func() any { return new(body) }}
 
-// receive reads the body of the request, limit bytes at most.
-func (b *body) receive(ctx *fasthttp.RequestCtx, limit int64) error {
+// receive reads the body of the request from stream, nil for none, limit bytes at most.
+func (b *body) receive(ctx *fasthttp.RequestCtx, stream io.Reader, limit int64) error {
 	length := ctx.Request.Header.ContentLength()
 	if int64(length) > limit {
 		return fmt.Errorf("%w: Content-Length %d, limit %d", ErrBodyTooLarge, length, limit)
 	}
-	stream := ctx.RequestBodyStream()
 	if stream == nil {
 		b.exists = length == 0 && len(ctx.Request.Header.Peek(fasthttp.HeaderContentLength)) > 0
 		return nil

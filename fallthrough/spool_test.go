@@ -26,6 +26,11 @@ func bodyCtx(r io.Reader, size int) *fasthttp.RequestCtx {
 	return ctx
 }
 
+// receiveBody lets b receive the body of ctx.
+func receiveBody(b *body, ctx *fasthttp.RequestCtx, limit int64) error {
+	return b.receive(ctx, bodyStream(ctx), limit)
+}
+
 // content returns what b holds, from the file if it is there.
 func content(t *testing.T, b *body) []byte {
 	t.Helper()
@@ -71,7 +76,7 @@ func TestReceive(t *testing.T) {
 					}
 					b := new(body)
 					defer b.release()
-					if err := b.receive(bodyCtx(reader(bytes.NewReader(sent)), length), 10<<20); err != nil {
+					if err := receiveBody(b, bodyCtx(reader(bytes.NewReader(sent)), length), 10<<20); err != nil {
 						t.Fatal(err)
 					}
 					if got := content(t, b); !bytes.Equal(got, sent) {
@@ -118,7 +123,7 @@ func TestReceiveLimit(t *testing.T) {
 				}
 				b := new(body)
 				defer b.release()
-				err := b.receive(bodyCtx(source, length), tt.limit)
+				err := receiveBody(b, bodyCtx(source, length), tt.limit)
 				if !errors.Is(err, tt.err) {
 					t.Errorf("receive: %v, want %v", err, tt.err)
 				}
@@ -211,7 +216,7 @@ func TestReceiveBroken(t *testing.T) {
 			if got := ctx.Response.StatusCode(); got != tt.status || !ctx.Response.ConnectionClose() {
 				t.Errorf("status %d, connection closed: %v, want %d and true", got, ctx.Response.ConnectionClose(), tt.status)
 			}
-			if err := new(body).receive(bodyCtx(strings.NewReader("a"), 2), 10); !errors.Is(err, ErrBodyBroken) {
+			if err := receiveBody(new(body), bodyCtx(strings.NewReader("a"), 2), 10); !errors.Is(err, ErrBodyBroken) {
 				t.Errorf("receive: %v, want %v", err, ErrBodyBroken)
 			}
 			if after := openFiles(t); after > before {
@@ -314,9 +319,9 @@ func TestBufferReuse(t *testing.T) {
 			length = -1
 		}
 		if i%7 == 0 { // one that fails
-			_ = b.receive(bodyCtx(iotest.TimeoutReader(iotest.HalfReader(bytes.NewReader(sent))), -1), 10<<20)
+			_ = receiveBody(b, bodyCtx(iotest.TimeoutReader(iotest.HalfReader(bytes.NewReader(sent))), -1), 10<<20)
 		} else {
-			if err := b.receive(bodyCtx(bytes.NewReader(sent), length), 10<<20); err != nil {
+			if err := receiveBody(b, bodyCtx(bytes.NewReader(sent), length), 10<<20); err != nil {
 				t.Fatal(err)
 			}
 			if got := content(t, b); !bytes.Equal(got, sent) {
@@ -331,7 +336,7 @@ func TestBufferReuse(t *testing.T) {
 		}
 		*b = body{buffer: b.buffer}
 		if i%5 == 0 {
-			if err := b.receive(get(t, "/"), 10); err != nil || b.exists || len(b.bytes) > 0 || b.size != 0 {
+			if err := receiveBody(b, get(t, "/"), 10); err != nil || b.exists || len(b.bytes) > 0 || b.size != 0 {
 				t.Fatalf("a request without a body after one with: exists %v, %d bytes, %v", b.exists, len(b.bytes), err)
 			}
 		}

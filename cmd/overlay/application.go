@@ -51,6 +51,7 @@ func newFallthrough(cfg *config, python string, workers *workerSet, output *appO
 	return fallthru.New(fallthru.Options{
 		Mounts:           mounts,
 		Path:             static.Path,
+		Body:             bodyOf,
 		NotFound:         func(ctx *fasthttp.RequestCtx) { site.errorPage(ctx, fasthttp.StatusNotFound) },
 		Error:            site.errorPage,
 		LimitRequestBody: cfg.LimitRequestBody,

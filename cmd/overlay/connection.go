@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -79,7 +78,8 @@ var errWouldBlock = errors.New("nothing to read without waiting")
 // read or write that has time left goes on. A busy connection pays one clock
 // reading for each read, nothing for each write, and one change of deadline per timeout.
 //
-// All fields but linger belong to the goroutine that serves the connection.
+// All fields but linger belong to the goroutine that serves the connection, those of
+// reading to the one that reads the body.
 type connection struct {
 	net.Conn
 	timeouts *timeouts
@@ -101,6 +101,8 @@ type connection struct {
 
 	writer writeWatch
 	raw    rawConnection // see SyscallConn
+	body   requestBody
+	hold   continueHold
 
 	onClose func() // called once, by the first Close that is not left to Read; see hijacked
 
@@ -135,16 +137,14 @@ func newConnection(inner net.Conn, limits *timeouts) *connection {
 	return &connection{Conn: inner, timeouts: limits, since: limits.clock()}
 }
 
-// connectionOf returns the connection below c, nil if there is none.
+// connectionOf returns the connection below c, nil if there is none. TLS is found only
+// if it is a tlsConnection: what is said about bodies has to pass above it.
 func connectionOf(c net.Conn) *connection {
 	switch c := c.(type) {
 	case *connection:
 		return c
 	case *tlsConnection:
 		return c.inner
-	case *tls.Conn:
-		inner, _ := c.NetConn().(*connection)
-		return inner
 	}
 	return nil
 }
@@ -174,6 +174,13 @@ func (c *connection) enter(p phase) {
 
 // Read reads within the bound of the phase.
 func (c *connection) Read(p []byte) (int, error) {
+	if c.phase == phaseBody {
+		return c.readBody(p)
+	}
+	return c.readWithin(p)
+}
+
+func (c *connection) readWithin(p []byte) (int, error) {
 	if len(c.input) > 0 {
 		return c.readInput(p), nil
 	}
@@ -205,6 +212,9 @@ func (c *connection) Read(p []byte) (int, error) {
 			if waits && c.stopping.Load() {
 				continue // armRead may have undone the deadline that Close set
 			}
+		}
+		if c.phase == phaseBody && c.body.interrupted.Load() {
+			return 0, errInterrupted
 		}
 		n, err := c.Conn.Read(p)
 		if n > 0 && c.phase == phaseNew {
@@ -292,6 +302,8 @@ func (c *connection) SetReadDeadline(t time.Time) error {
 		return c.Conn.SetReadDeadline(t)
 	}
 	c.enter(phaseBody)
+	c.body.ahead = true
+	c.body.interrupted.Store(false)
 	return nil
 }
 

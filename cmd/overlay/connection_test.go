@@ -147,7 +147,7 @@ func TestTimeoutsCut(t *testing.T) {
 			server := &fasthttp.Server{Logger: quietLogger{}}
 			(&hygiene{}).install(server, func(ctx *fasthttp.RequestCtx) {
 				if ctx.Request.IsBodyStream() {
-					if _, err := io.Copy(io.Discard, ctx.RequestBodyStream()); err != nil {
+					if _, err := io.Copy(io.Discard, bodyOf(ctx)); err != nil {
 						writeErrorPage(ctx, fasthttp.StatusRequestTimeout)
 						return
 					}

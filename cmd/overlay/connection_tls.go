@@ -16,6 +16,7 @@ type tlsConnection struct {
 	client *tlsauth.Client // nil before the first request has passed the gate
 
 	session tlsauth.Session
+	hold    continueHold
 }
 
 // Handshake is called by fasthttp before the first request.
@@ -46,8 +47,21 @@ func (l *tlsConnectionListener) Accept() (net.Conn, error) {
 // Read reports the end of the connection within a body, as connection does: whether
 // it came with a closing alert or without, crypto/tls calls it io.EOF.
 func (c *tlsConnection) Read(p []byte) (int, error) {
+	if c.inner.phase == phaseBody && c.inner.body.feign() {
+		p[0] = 0
+		return 1, nil
+	}
 	n, err := c.Conn.Read(p)
+	c.inner.body.failed = c.inner.body.failed || err != nil
 	return n, c.inner.readError(err)
+}
+
+// Write writes p, but for what is to be held back.
+func (c *tlsConnection) Write(p []byte) (int, error) {
+	if c.hold.on {
+		return c.hold.write(c, p)
+	}
+	return c.Conn.Write(p)
 }
 
 // Close leaves a connection that waits for a request to its Read, as connection does.

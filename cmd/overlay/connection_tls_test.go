@@ -17,7 +17,7 @@ import (
 )
 
 // A body that ends with the connection is never taken for a complete one, wherever
-// the end comes: fasthttp alone calls three of these complete.
+// the end comes: fasthttp alone calls five of these complete.
 func TestCutBodyIsAnError(t *testing.T) {
 	ca := tlstest.NewCA(t)
 	certificate, key := ca.Issue(t).Files(t)
@@ -35,6 +35,9 @@ func TestCutBodyIsAnError(t *testing.T) {
 		{"between chunks", head + "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n", "[400]"},
 		{"within a chunk", head + "Transfer-Encoding: chunked\r\n\r\n2\r\na", "[400]"},
 		{"within the size of a chunk", head + "Transfer-Encoding: chunked\r\n\r\n1", "[400]"},
+		{"behind the last chunk", head + "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n", "[400]"},
+		{"within the trailers", head + "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nA: b\r\n", "[400]"},
+		{"behind the last chunk, unread", "POST /unread HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", "[200]"},
 	}
 	for _, encrypted := range []bool{false, true} {
 		for _, row := range rows {
@@ -74,8 +77,7 @@ func TestCutBodyIsAnError(t *testing.T) {
 	}
 }
 
-// The phases of a TLS connection follow the requests, through wrappers of both
-// kinds: where they stood still, the header timeout would end every connection.
+// The phases of a TLS connection follow the requests: where they stood still, the header timeout would end every connection.
 func TestPhasesOverTLS(t *testing.T) {
 	ca := tlstest.NewCA(t)
 	certificate, key := ca.Issue(t).Files(t)
@@ -83,49 +85,41 @@ func TestPhasesOverTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listeners := map[string]func(net.Listener, timeouts) net.Listener{
-		"own": func(l net.Listener, limits timeouts) net.Listener { return listenTLSConnections(l, limits, config) },
-		"crypto/tls": func(l net.Listener, limits timeouts) net.Listener {
-			return tls.NewListener(listenConnections(l, limits), config)
-		},
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
 	}
-	for name, wrap := range listeners {
-		t.Run(name, func(t *testing.T) {
-			listener, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer listener.Close()
-			server := &fasthttp.Server{Logger: quietLogger{}}
-			phases := make(chan phase, 1)
-			(&hygiene{}).install(server, func(ctx *fasthttp.RequestCtx) {
-				phases <- connectionOf(ctx.Conn()).phase
-				if ctx.Request.IsBodyStream() {
-					_, _ = io.Copy(io.Discard, ctx.RequestBodyStream())
-				}
-			})
-			go func() { _ = server.Serve(wrap(listener, timeouts{header: long, keepAlive: long, socket: long})) }()
-			client := tls.Client(dial(t, listener.Addr().String()), &tls.Config{RootCAs: ca.Pool(), ServerName: "localhost"})
-			reader := bufio.NewReader(client)
-			for i, step := range []struct {
-				sent string
-				want phase
-			}{
-				{plainGet, phaseHead},
-				{"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\na", phaseBody},
-				{plainGet, phaseHead},
-			} {
-				send(t, client, step.sent)
-				if got := <-phases; got != step.want {
-					t.Errorf("request %d: phase %d, want %d", i, got, step.want)
-				}
-				response, err := http.ReadResponse(reader, nil)
-				if err != nil {
-					t.Fatal(err)
-				}
-				_, _ = io.Copy(io.Discard, response.Body)
-			}
-		})
+	defer listener.Close()
+	server := &fasthttp.Server{Logger: quietLogger{}}
+	phases := make(chan phase, 1)
+	(&hygiene{}).install(server, func(ctx *fasthttp.RequestCtx) {
+		phases <- connectionOf(ctx.Conn()).phase
+		if ctx.Request.IsBodyStream() {
+			_, _ = io.Copy(io.Discard, bodyOf(ctx))
+		}
+	})
+	go func() {
+		_ = server.Serve(listenTLSConnections(listener, timeouts{header: long, keepAlive: long, socket: long}, config))
+	}()
+	client := tls.Client(dial(t, listener.Addr().String()), &tls.Config{RootCAs: ca.Pool(), ServerName: "localhost"})
+	reader := bufio.NewReader(client)
+	for i, step := range []struct {
+		sent string
+		want phase
+	}{
+		{plainGet, phaseHead},
+		{"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\na", phaseBody},
+		{plainGet, phaseHead},
+	} {
+		send(t, client, step.sent)
+		if got := <-phases; got != step.want {
+			t.Errorf("request %d: phase %d, want %d", i, got, step.want)
+		}
+		response, err := http.ReadResponse(reader, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, response.Body)
 	}
 }
 

@@ -57,6 +57,9 @@ func (w *writeWatch) goesOn(c *connection, n int64, err error) bool {
 
 // Write writes all of p, or fails once the client has taken nothing for the socket timeout.
 func (c *connection) Write(p []byte) (written int, err error) {
+	if c.hold.on {
+		return c.hold.write(c, p)
+	}
 	if c.records() {
 		c.handover.Recorder.Write(p)
 	}

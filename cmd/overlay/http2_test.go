@@ -106,7 +106,7 @@ func TestHTTP2Requests(t *testing.T) {
 		var body []byte
 		if ctx.Request.IsBodyStream() {
 			var err error
-			if body, err = io.ReadAll(ctx.RequestBodyStream()); err != nil {
+			if body, err = io.ReadAll(bodyOf(ctx)); err != nil {
 				ctx.SetStatusCode(400)
 				return
 			}
@@ -319,7 +319,7 @@ func TestHTTP2Upload(t *testing.T) {
 	s := startHTTP2(t, config{}, func(ctx *fasthttp.RequestCtx) {
 		switch string(ctx.Path()) {
 		case "/read":
-			n, err := io.Copy(io.Discard, ctx.RequestBodyStream())
+			n, err := io.Copy(io.Discard, bodyOf(ctx))
 			fmt.Fprintf(ctx, "%d %v", n, err)
 		case "/wait":
 			<-wait
@@ -360,7 +360,7 @@ func TestHTTP2SlowUpload(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := startHTTP2(t, cfg, func(ctx *fasthttp.RequestCtx) {
-				n, err := io.Copy(io.Discard, ctx.RequestBodyStream())
+				n, err := io.Copy(io.Discard, bodyOf(ctx))
 				var timeout net.Error
 				ctx.SetStatusCode(fasthttp.StatusRequestTimeout)
 				fmt.Fprintf(ctx, "%d %v", n, errors.As(err, &timeout) && timeout.Timeout())

@@ -40,6 +40,8 @@ const maxHead = 16 << 10
 //   - A Content-Length is within limitRequestBody. Chunked bodies have no length:
 //     who reads them counts. An error while reading any body must be answered with
 //     a status of 400 or more, since the connection is out of step from then on.
+//   - bodyOf returns the body, and it alone: fasthttp's own stream may lack the
+//     first byte. The first read of it invites it ("100 Continue").
 //   - It may leave a body unread: the connection is closed then, or the rest is
 //     dropped if it has arrived already and is small.
 //   - A panic is logged, answered with 500, and ends the connection.
@@ -71,6 +73,7 @@ func (h *hygiene) install(server *fasthttp.Server, next fasthttp.RequestHandler)
 	h.next = next
 	server.Handler = h.handle
 	server.HeaderReceived = h.headerReceived
+	server.ExpectHandler = h.expect
 	server.ErrorHandler = h.parseError
 	server.ConnState = connectionState
 	server.ReadBufferSize = maxHead
@@ -96,6 +99,9 @@ func (h *hygiene) headerReceived(header *fasthttp.RequestHeader) (config fasthtt
 		// With this, fasthttp calls SetReadDeadline, which tells the connection that
 		// the head is complete; the value is of no account there.
 		config.ReadTimeout = max(h.socketTimeout, time.Second)
+		// How much of a body with a length it reads before the handler, see requestBody.
+		// Larger bodies are no error where they are streams.
+		config.MaxRequestBodySize = 1
 	}
 	return config
 }
@@ -198,6 +204,9 @@ func (h *hygiene) handle(ctx *fasthttp.RequestCtx) {
 	if why := refusalOf(&ctx.Request.Header); why != accepted {
 		h.refuse(ctx, why)
 		return
+	}
+	if c := connectionOf(ctx.Conn()); c != nil && ctx.Request.IsBodyStream() {
+		c.body.begin(ctx, c)
 	}
 	if target := ctx.Request.Header.RequestURI(); len(target) == 1 && target[0] == '*' {
 		ctx.SetStatusCode(fasthttp.StatusNoContent) // OPTIONS *: a ping, RFC 9110 section 9.3.7

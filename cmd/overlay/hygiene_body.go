@@ -22,30 +22,36 @@ func finishBody(ctx *fasthttp.RequestCtx) {
 	if !ctx.Request.IsBodyStream() {
 		return // no body, or the handler had it read whole
 	}
-	header := &ctx.Request.Header
-	chunked := header.ContentLength() < 0
-	// A chunked stream does not remember its errors: after a malformed chunk it reads
-	// on at the wrong place and may even find an end. An error status is the sign.
-	broken := chunked && ctx.Response.StatusCode() >= fasthttp.StatusBadRequest
-	if broken || !drainBody(ctx) {
+	if !bodyFinished(ctx) {
 		closeAfterResponse(ctx)
 	}
-	if chunked {
+	if header := &ctx.Request.Header; header.ContentLength() < 0 {
 		dropTrailers(header)
 	}
 }
 
-// drainBody reads the rest of the body as far as it has arrived, and reports
-// whether that was its end. It never waits for the client, who may be waiting for
-// the response. Over a connection that is not from listenConnections it may wait.
-func drainBody(ctx *fasthttp.RequestCtx) bool {
-	if c := connectionOf(ctx.Conn()); c != nil {
-		c.nowait = true
-		defer func() { c.nowait = false }()
+// bodyFinished reports whether the body has been read or dropped to its end.
+func bodyFinished(ctx *fasthttp.RequestCtx) bool {
+	c := connectionOf(ctx.Conn())
+	switch {
+	case c == nil:
+		return drain(ctx.RequestBodyStream())
+	case c.body.close():
+		return false // it was not asked for: nobody knows whether it comes
+	case c.body.shared:
+		return c.body.ended.Load() // who reads it may do so still
 	}
+	// As far as it has arrived: the client may be waiting for the response.
+	c.nowait = true
+	defer func() { c.nowait = false }()
+	return drain(&c.body)
+}
+
+// drain reads the rest of a small body, and reports whether it found the end. Of a
+// connection that is not from listenConnections it may wait for the client.
+func drain(body io.Reader) bool {
 	buffer := drainBuffers.Get().(*[8 << 10]byte)
 	defer drainBuffers.Put(buffer)
-	body := ctx.RequestBodyStream()
 	for dropped := 0; dropped <= drainLimit; {
 		n, err := body.Read(buffer[:])
 		if err != nil {

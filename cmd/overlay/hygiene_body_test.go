@@ -35,7 +35,9 @@ func TestUnreadBody(t *testing.T) {
 		{"not arrived yet", head(100_000) + strings.Repeat("a", 99_999), 0, 200, "[200]"},
 		{"chunked, unread", chunkedHead + "1\r\na\r\n0\r\n\r\n" + more, 0, 200, "[200 200]"},
 		{"chunked, read but for the last chunk", chunkedHead + "1\r\na\r\n0\r\n\r\n" + more, 1, 200, "[200 200]"},
-		{"chunked, answered with an error", chunkedHead + "1\r\na\r\n0\r\n\r\n" + more, 9, 404, "[404]"},
+		{"chunked, answered with an error", chunkedHead + "1\r\na\r\n0\r\n\r\n" + more, 9, 404, "[404 200]"},
+		{"chunked, malformed, answered with an error", chunkedHead + "1\r\nab\r\n0\r\n\r\n" + more, 9, 404, "[404]"},
+		{"chunked, its end not arrived yet", chunkedHead + "1\r\na\r\n0\r\n", 0, 200, "[200]"},
 		{"chunked, malformed, unread", chunkedHead + "1\r\nab\r\n0\r\n\r\n" + more, 0, 200, "[200]"},
 		{"chunked, not arrived yet", chunkedHead + "2\r\na", 0, 200, "[200]"},
 	} {
@@ -43,7 +45,7 @@ func TestUnreadBody(t *testing.T) {
 			server := &fasthttp.Server{Logger: quietLogger{}}
 			(&hygiene{}).install(server, func(ctx *fasthttp.RequestCtx) {
 				if ctx.Request.IsBodyStream() {
-					_, _ = io.CopyN(io.Discard, ctx.RequestBodyStream(), row.read)
+					_, _ = io.CopyN(io.Discard, bodyOf(ctx), row.read)
 					ctx.SetStatusCode(row.status)
 				}
 			})
@@ -108,7 +110,7 @@ func TestDropTrailers(t *testing.T) {
 			var after string
 			server := &fasthttp.Server{Logger: quietLogger{}}
 			(&hygiene{}).install(server, func(ctx *fasthttp.RequestCtx) {
-				_, _ = io.Copy(io.Discard, ctx.RequestBodyStream())
+				_, _ = io.Copy(io.Discard, bodyOf(ctx))
 			})
 			inner := server.Handler
 			server.Handler = func(ctx *fasthttp.RequestCtx) { // where an access log stands

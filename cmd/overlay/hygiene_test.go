@@ -58,7 +58,7 @@ func (r *recorder) handle(ctx *fasthttp.RequestCtx) {
 	}
 	ctx.SetBodyString("ok")
 	if ctx.Request.IsBodyStream() && !strings.HasPrefix(e.target, "/unread") {
-		body, err := io.ReadAll(ctx.RequestBodyStream())
+		body, err := io.ReadAll(bodyOf(ctx))
 		e.body, e.bodyErr = string(body), err
 		if err != nil {
 			ctx.Error("broken body", fasthttp.StatusBadRequest)
