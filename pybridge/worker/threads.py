@@ -14,6 +14,7 @@ deque.append and deque.pop are atomic, with a GIL and without.
 """
 
 import os
+import sys
 from _socket import MSG_CTRUNC, MSG_DONTWAIT, SCM_RIGHTS, SHUT_RDWR, SOL_SOCKET
 from array import array
 from collections import deque
