@@ -64,7 +64,7 @@ type storeKey struct {
 }
 
 func (k *storeKey) String() string {
-	b := make([]byte, 0, 112+len(k.name))
+	b := append(make([]byte, 0, 112+len(k.name)), formGeneration+","...)
 	for _, n := range [...]int64{int64(k.coding), int64(k.level), int64(k.tree), int64(k.version.dev), int64(k.version.ino),
 		k.version.size, k.version.mtime, k.version.ctime, int64(k.fresh)} {
 		b = append(strconv.AppendInt(b, n, 36), ',')
@@ -85,6 +85,10 @@ var errStoreKey = errors.New("static: malformed cache key")
 
 // parseStoreKey reads what String wrote. The name may be anything.
 func parseStoreKey(s string) (k storeKey, err error) {
+	s, ok := strings.CutPrefix(s, formGeneration+",")
+	if !ok {
+		return k, errStoreKey // of a peer whose encoders make other bytes
+	}
 	var n [9]int64
 	for i := range n {
 		field, rest, ok := strings.Cut(s, ",")

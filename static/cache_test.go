@@ -11,7 +11,8 @@ func TestStoreKey(t *testing.T) {
 	if err != nil || got != k {
 		t.Errorf("parseStoreKey(%q) = %+v, %v, want %+v", k.String(), got, err, k)
 	}
-	for _, bad := range []string{"", "a", "0,0,0,0,0,0,0,0,0,", "9,0,0,0,0,0,0,0,0,x", "0,0,-1,0,0,0,0,0,0,x", "0,0,0,0,0,zzzzzzzz,0,0,0,x", "0,0,0,0,0,0,0,0,0,%"} {
+	for _, bad := range []string{"", "a", "a,0,0,0,0,0,0,0,0,0,", "a,9,0,0,0,0,0,0,0,0,x", "a,0,0,-1,0,0,0,0,0,0,x", "a,0,0,0,0,0,zzzzzzzz,0,0,0,x", "a,0,0,0,0,0,0,0,0,0,%",
+		"0,0,0,0,0,0,0,0,0,x", "A,0,0,0,0,0,0,0,0,0,x"} {
 		if k, err := parseStoreKey(bad); err == nil {
 			t.Errorf("parseStoreKey(%q) = %+v, want an error", bad, k)
 		}
@@ -20,8 +21,8 @@ func TestStoreKey(t *testing.T) {
 
 // FuzzStoreKey asserts that a key that is accepted, from a peer, means one thing only.
 func FuzzStoreKey(f *testing.F) {
-	f.Add("0,1,0,0,0,a,b,c,0,a%20b")
-	f.Add("3,0,0,-1,0,zz,-b,c,1,x")
+	f.Add("a,0,1,0,0,0,a,b,c,0,a%20b")
+	f.Add("a,3,0,0,-1,0,zz,-b,c,1,x")
 	f.Fuzz(func(t *testing.T, s string) {
 		k, err := parseStoreKey(s)
 		if err != nil {

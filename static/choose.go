@@ -1,5 +1,7 @@
 package static
 
+import "time"
+
 // choose picks the form of e for a request that accepts w, and nil when the client
 // refuses all of them. Among codings equally welcome a precompressed sibling goes before
 // what an encoder has to make, and then the order of the codings decides. Any coding
@@ -85,7 +87,8 @@ func (h *Handler) encode(e *entry, c coding, l level) (*form, error) {
 	f.size = int64(len(b))
 	f.bytes.Store(newBlob(b))
 	f.useless = f.size >= e.version.size
-	tags := [levels][]byte{appendETag(nil, e.version, "-"+c.String()+"1"), appendETag(nil, e.version, "-"+c.String()+"2")}
+	suffix := "-" + formGeneration + "-" + c.String()
+	tags := [levels][]byte{appendETag(nil, e.version, suffix+"1"), appendETag(nil, e.version, suffix+"2")}
 	f.etag, f.also = tags[l], tags[1-l]
 	return f, nil
 }
@@ -124,8 +127,9 @@ func (h *Handler) improve(e *entry, c coding, from *form) {
 	}
 }
 
-// improver makes best forms, one at a time: it must not take the processors from
-// the requests.
+// improver makes best forms, one at a time, and rests for as long as it worked: it
+// must not take the processors from the requests, not even where the cache is so small
+// that what it makes is soon dropped and asked for again.
 func (h *Handler) improver() {
 	defer h.running.Done()
 	for {
@@ -133,17 +137,30 @@ func (h *Handler) improver() {
 		case <-h.stop:
 			return
 		case j := <-h.jobs:
-			f, err := h.encode(j.e, j.c, levelBest)
-			if err != nil {
-				if !gone(err) {
-					h.opts.Logger.Warn("static: encode", "coding", j.c.String(), "error", err)
-				}
-				continue
-			}
-			if j.from == nil || f.size < j.from.size {
-				j.e.coded[j.c].Store(f)
-				j.e.changes.Add(1)
+			began := time.Now()
+			h.do(j)
+			select {
+			case <-h.stop:
+				return
+			case <-time.After(time.Since(began)):
 			}
 		}
+	}
+}
+
+func (h *Handler) do(j job) {
+	if j.e.dropped.Load() {
+		return // nobody would find it
+	}
+	f, err := h.encode(j.e, j.c, levelBest)
+	if err != nil {
+		if !gone(err) {
+			h.opts.Logger.Warn("static: encode", "coding", j.c.String(), "error", err)
+		}
+		return
+	}
+	if j.from == nil || f.size < j.from.size {
+		j.e.coded[j.c].Store(f)
+		j.e.changes.Add(1)
 	}
 }

@@ -103,6 +103,26 @@ func TestTagsOfForms(t *testing.T) {
 	}
 }
 
+// An encoder that makes other bytes the second time, as one of a peer of another release
+// may, costs another look and no error.
+func TestFormMadeAgainDiffers(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "app.js", script)
+	s := serve(t, Options{Root: dir})
+	s.get("/app.js", "Accept-Encoding: gzip")
+	e, err := s.h.find([]byte("/app.js"), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := e.coded[codingGzip].Load()
+	e.coded[codingGzip].Store(&form{coding: f.coding, level: levelQuick, encoded: true, name: f.name, version: f.version, fresh: f.fresh,
+		size: f.size + 1, etag: f.etag, also: f.also})
+	got := s.get("/app.js", "Accept-Encoding: gzip")
+	if got.status != 200 || got.header.Get("Content-Encoding") != "gzip" || string(decode(t, "gzip", []byte(got.body))) != script {
+		t.Errorf("GET = %d %v, want the form as it is now", got.status, got.header)
+	}
+}
+
 func TestBestFormInTheBackground(t *testing.T) {
 	dir := t.TempDir()
 	small, big := prose(20<<10), prose(encodeInline+1)

@@ -96,6 +96,11 @@ type encoderSet struct {
 	brBig *brotli.Writer // for more
 }
 
+// formGeneration changes with the bytes that the encoders make of the same file: it is
+// in entity tags and in the keys of the cache, so that a download that goes on after an
+// upgrade, and peers of two releases, never mix them. TestFormGeneration tells when.
+const formGeneration = "a"
+
 // keepBuffer is the size up to which a set keeps its buffers.
 const keepBuffer = encodeInline + encodeInline/2
 

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/valyala/fasthttp"
 )
 
 func TestSeveralRanges(t *testing.T) {
@@ -64,5 +66,30 @@ func TestSeveralRanges(t *testing.T) {
 	}
 	if got := s.get("/large.bin", "Range: bytes=0-1,60000-60001"); got.status != 206 || got.header.Get("Content-Range") != "bytes 0-1/100" {
 		t.Errorf("ranges of a truncated file = %d %v %q, want the one that is left", got.status, got.header, got.body)
+	}
+}
+
+// A file that changes while its parts are sent never looks complete.
+func TestSeveralRangesOfAChangedFile(t *testing.T) {
+	dir := t.TempDir()
+	const size = 4 << 20
+	for name, change := range map[string]func(p string) error{
+		"shorter": func(p string) error { return os.Truncate(p, size/2) },
+		"written over": func(p string) error {
+			return os.WriteFile(p, []byte(strings.Repeat("b", size)), 0o644)
+		},
+	} {
+		p := write(t, dir, "a.bin", strings.Repeat("a", size))
+		s := serve(t, Options{Root: dir, CacheRevalidate: -1})
+		wrapped := serveHandler(t, func(ctx *fasthttp.RequestCtx) {
+			s.h.Handle(ctx)
+			if err := change(p); err != nil { // after the fields were decided, before the body is written
+				t.Error(err)
+			}
+		}, nil)
+		got := roundTrip(t, wrapped, "GET", "/a.bin", "Range: bytes=0-9,100-3999999")
+		if got.status != 206 || got.err == nil || strings.HasSuffix(got.body, "--\r\n") {
+			t.Errorf("%s: %d, %d bytes, %v; want a body cut short", name, got.status, len(got.body), got.err)
+		}
 	}
 }

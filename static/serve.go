@@ -173,9 +173,9 @@ func (h *Handler) bytes(e *entry, f *form) ([]byte, error) {
 		return nil, err
 	}
 	if int64(len(b)) != f.size {
-		// An encoder that does not repeat itself would serve a body that its tag and
-		// length do not fit.
-		return nil, fmt.Errorf("coded form made again: got %d bytes, want %d", len(b), f.size)
+		// An encoder that does not repeat itself, here or at a peer, would serve a body
+		// that its tag and length do not fit. The next look makes the form anew.
+		return nil, fmt.Errorf("%w: coded form of %d bytes, want %d", errChanged, len(b), f.size)
 	}
 	f.bytes.Store(newBlob(b))
 	return b, nil
