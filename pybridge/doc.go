@@ -18,7 +18,8 @@
 // of bytes. Everything else goes on in worker/wsgi.py, so that the
 // rules and the words in the log are the same. A frame is a function call then.
 //
-// Python has a thread for each thread of Go that has run it, for as long as that
+// Requests take turns (embed_turn.go): one runs after the other as long as the application
+// only computes. Python has a thread for each thread of Go that has run it, for as long as that
 // lives. There are a few more of them than requests at once, and so a few more
 // values of a threading.local, such as database connections.
 //

@@ -20,6 +20,8 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/cgo"
+	"strconv"
+	"sync/atomic"
 	"syscall"
 	"unsafe"
 
@@ -136,23 +138,27 @@ func takenString(text *C.char) string {
 	return C.GoString(text)
 }
 
-// scratch is the memory of one call into Python. It lies on the heap: the stack
-// of a goroutine may move while C calls back.
-type scratch struct {
+// input is a request as it goes into Python. Like scratch it lies on the heap: the
+// stack of a goroutine may move while C calls back.
+type input struct {
 	frame   []byte // the request, as a frame
-	out     []byte // the response
 	request C.struct_pyb_request
-	reply   C.struct_pyb_reply
+}
+
+// scratch is the memory of one call into Python.
+type scratch struct {
+	out   []byte // the response
+	reply C.struct_pyb_reply
 }
 
 // outSize is room for a head, and for a body that fits into one piece.
 const outSize = wholeBody + 8<<10
 
-// describe fills in s.request from s.frame.
-func (s *scratch) describe(file *os.File) error {
-	h := readHeader(s.frame)
-	times := s.frame[frameHeaderSize:]
-	s.request = C.struct_pyb_request{
+// describe fills in i.request from i.frame.
+func (i *input) describe(file *os.File) error {
+	h := readHeader(i.frame)
+	times := i.frame[frameHeaderSize:]
+	i.request = C.struct_pyb_request{
 		received: C.double(math.Float64frombits(binary.LittleEndian.Uint64(times))),
 		queued:   C.double(math.Float64frombits(binary.LittleEndian.Uint64(times[8:]))),
 		number:   C.uint32_t(h.request),
@@ -162,22 +168,38 @@ func (s *scratch) describe(file *os.File) error {
 		file:     -1,
 	}
 	if h.flags&flagHead != 0 {
-		s.request.is_head = 1
+		i.request.is_head = 1
 	}
 	if file != nil {
 		fd, err := unix.FcntlInt(file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 		if err != nil {
 			return fmt.Errorf("pybridge: pass the body's descriptor: %w", err)
 		}
-		s.request.file = C.int(fd) // closed by Python's file object
+		i.request.file = C.int(fd) // closed by Python's file object, or by drop
 	}
 	return nil
 }
 
+// drop lets go of a request that will not be run.
+func (i *input) drop() {
+	if i.request.file >= 0 {
+		_ = unix.Close(int(i.request.file)) // it was only read
+		i.request.file = -1
+	}
+	i.shrink()
+}
+
+// shrink lets go of a frame that was larger than most.
+func (i *input) shrink() {
+	if cap(i.frame) > keepBuffer {
+		i.frame = nil
+	}
+}
+
 // run calls the application. complete says that the whole response is in head
 // and body; else it has gone to Embedded.take already.
-func (s *scratch) run() (head, body []byte, complete bool, err error) {
-	outcome := C.pyb_run(&s.request, (*C.char)(unsafe.Pointer(&s.frame[frameHeaderSize+requestTimes])),
+func (s *scratch) run(i *input) (head, body []byte, complete bool, err error) {
+	outcome := C.pyb_run(&i.request, (*C.char)(unsafe.Pointer(&i.frame[frameHeaderSize+requestTimes])),
 		(*C.char)(unsafe.Pointer(&s.out[0])), C.size_t(len(s.out)), &s.reply)
 	switch outcome {
 	case C.PYB_COMPLETE:
@@ -192,11 +214,17 @@ func (s *scratch) run() (head, body []byte, complete bool, err error) {
 	return nil, nil, false, errors.New("run the request: no memory for a thread of Python")
 }
 
-// shrink lets go of a frame that was larger than most.
-func (s *scratch) shrink() {
-	if cap(s.frame) > keepBuffer {
-		s.frame = nil
+// spent returns what the thread of the last request has spent: zero for a kernel
+// that does not say (schedstat), where every thread seems to wait.
+func (s *scratch) spent() (t threadTimes) {
+	thread := atomic.LoadInt32((*int32)(unsafe.Pointer(&s.reply.thread)))
+	text, err := os.ReadFile("/proc/self/task/" + strconv.Itoa(int(thread)) + "/schedstat")
+	if err != nil {
+		return t
 	}
+	// Not more than two numbers are there, if at all: what is missing counts as zero.
+	_, _ = fmt.Sscan(string(text), &t.computed, &t.queued)
+	return t
 }
 
 // readHeader reads the header of a frame that was made in this process. That of

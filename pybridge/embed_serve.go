@@ -24,15 +24,12 @@ type Embedded struct {
 	interpreter *interpreter
 	leaving     chan string // nothing can take its place, so nothing is ever sent
 
-	mu      sync.Mutex      // guards what follows
-	runners []*runner       // those without a request; the last one was busy last
-	rooms   []chan struct{} // by index of an exchange: the client has taken some of its body
-}
+	turns turns
 
-// runner is a goroutine that runs requests, one after the other.
-type runner struct {
-	scratch
-	work chan *exchange // its request
+	mu    sync.Mutex      // guards what follows
+	rooms []chan struct{} // by index of an exchange: the client has taken some of its body
+
+	calls []*call // those that can be used again; guarded by core.mu
 }
 
 // interpreter is the one CPython of this process. It lives as long as the
@@ -88,6 +85,7 @@ func StartEmbedded(ctx context.Context, opts Options) (*Embedded, error) {
 		if err != nil {
 			return nil, err
 		}
+		e.turns.parallel = e.interpreter.about.FreeThreaded
 		go e.watchLock()
 		return e, nil
 	case <-ctx.Done():
@@ -111,6 +109,7 @@ func newEmbedded(opts Options) *Embedded {
 		process: &process{pid: os.Getpid(), ended: make(chan struct{})},
 		steer:   e.steer,
 	}
+	e.turns = turns{threads: opts.Threads, memory: turnForget, run: e.run, refuse: e.giveBack, spent: (*runner).spent}
 	return e
 }
 
@@ -235,7 +234,7 @@ func (e *Embedded) Serve(ctx *fasthttp.RequestCtx, r *Request, free func()) erro
 	return x.respond(ctx)
 }
 
-// send registers the request and hands it to a runner.
+// send registers the request and lets it take its turn.
 func (e *Embedded) send(ctx *fasthttp.RequestCtx, r *Request, free func()) (*exchange, error) {
 	w := e.core
 	w.mu.Lock()
@@ -246,49 +245,50 @@ func (e *Embedded) send(ctx *fasthttp.RequestCtx, r *Request, free func()) (*exc
 	x := w.acquire(free)
 	x.describe(ctx)
 	w.watchDeadline(x)
+	c := e.call(x)
 	w.mu.Unlock()
-	run := e.runner()
-	run.frame = appendRequest(run.frame[:0], x.id, ctx, r, &x.fields)
-	if err := run.describe(r.File); err != nil {
-		w.forget(x)
+	c.frame = appendRequest(c.frame[:0], x.id, ctx, r, &x.fields)
+	if err := c.describe(r.File); err != nil {
+		e.forget(c)
 		w.recycle(x)
-		e.release(run)
 		return nil, err
 	}
-	run.work <- x
+	e.turns.enter(c)
 	return x, nil
 }
 
-// runner returns a goroutine to run a request. There are as many as requests
-// were ever in flight at once.
-func (e *Embedded) runner() *runner {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if n := len(e.runners); n > 0 {
-		r := e.runners[n-1]
-		e.runners = e.runners[:n-1]
-		return r
+// call returns a call for x. core.mu must be held.
+func (e *Embedded) call(x *exchange) *call {
+	n := len(e.calls)
+	if n == 0 {
+		return &call{x: x}
 	}
-	r := &runner{work: make(chan *exchange, 1)}
-	r.out = make([]byte, outSize)
-	go func() {
-		for x := range r.work {
-			e.run(x, r)
-		}
-	}()
-	return r
+	c := e.calls[n-1]
+	e.calls = e.calls[:n-1]
+	c.x = x
+	return c
 }
 
-func (e *Embedded) release(r *runner) {
-	r.shrink()
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.runners = append(e.runners, r)
+// forget takes the request of c out of those in flight, and keeps c for another one.
+func (e *Embedded) forget(c *call) {
+	e.core.forget(c.x)
+	e.core.mu.Lock()
+	e.calls = append(e.calls, c)
+	e.core.mu.Unlock()
 }
 
-// run runs the application for x, and tells the handler how it ended.
-func (e *Embedded) run(x *exchange, r *runner) {
-	head, body, complete, err := r.run()
+// run runs the application for c, and tells the handler how it ended.
+func (e *Embedded) run(r *runner, c *call) {
+	x := c.x
+	x.mu.Lock()
+	over := x.failure != nil // its time is, or its client has gone
+	x.mu.Unlock()
+	if over {
+		c.drop()
+		e.end(c)
+		return
+	}
+	head, body, complete, err := r.run(&c.input)
 	x.mu.Lock()
 	switch {
 	case err != nil:
@@ -300,10 +300,35 @@ func (e *Embedded) run(x *exchange, r *runner) {
 		x.last = true
 	}
 	x.mu.Unlock()
-	e.core.forget(x)
-	e.release(r)
+	c.shrink()
+	e.end(c)
+}
+
+// end tells the handler of a request that it has ended.
+func (e *Embedded) end(c *call) {
+	x := c.x
+	e.forget(c)
 	// The thread first: a client that has its answer finds it free.
 	x.free()
+	x.signal()
+	x.release()
+}
+
+// giveBack tells the handler of a request that has not been begun that it will not be.
+func (e *Embedded) giveBack(c *call) {
+	x := c.x
+	c.drop()
+	x.mu.Lock()
+	over := x.failure != nil // its handler has been told something else
+	if !over {
+		x.failure = ErrGivenBack
+	}
+	x.mu.Unlock()
+	if over {
+		e.end(c)
+		return
+	}
+	e.forget(c)
 	x.signal()
 	x.release()
 }

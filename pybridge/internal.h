@@ -32,6 +32,7 @@ struct pyb_thread {
 	PyThreadState *state;
 	int gil;             /* what PyGILState_Ensure said */
 	unsigned long ident; /* threading.get_ident() */
+	int kernel;          /* gettid() */
 	struct pyb_shape shapes[PYB_SHAPES];
 
 	_Atomic unsigned long long running; /* the request that it runs, see interp.c; 0 for none */
@@ -57,11 +58,6 @@ extern struct pyb_program pyb_program;
  * NULL when there is no memory for that. pyb_leave gives the GIL back. */
 struct pyb_thread *pyb_enter(void);
 void pyb_leave(struct pyb_thread *thread);
-
-/* The same for a request that begins: it takes turns with the others. pyb_leave_in_turn
- * is called in any case, with what pyb_enter_in_turn has set. */
-struct pyb_thread *pyb_enter_in_turn(int *queued);
-void pyb_leave_in_turn(struct pyb_thread *thread, int queued);
 
 /* pyb_begin and pyb_end mark what a thread runs, for pyb_interrupt. pyb_end takes
  * back an exception that is still to be raised. Both need the GIL. */

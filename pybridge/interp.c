@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "internal.h"
@@ -64,6 +65,7 @@ struct pyb_thread *pyb_enter(void)
 	}
 	thread->gil = py.PyGILState_Ensure();
 	thread->ident = py.PyThread_get_thread_ident();
+	thread->kernel = (int)syscall(SYS_gettid);
 	pthread_mutex_lock(&threads_lock);
 	thread->next = threads;
 	if (threads != NULL)
@@ -77,56 +79,6 @@ struct pyb_thread *pyb_enter(void)
 void pyb_leave(struct pyb_thread *thread)
 {
 	thread->state = py.PyEval_SaveThread();
-}
-
-/* A thread that waits for the GIL sleeps, and waking it costs more than ten quick
- * requests. So a request waits a little before it asks for the GIL while another
- * has it, and asks all the same when that takes longer than a quick one does. */
-enum { PATIENCE = 400, /* looks: a few microseconds */
-       IMPATIENT = 64 /* requests that do not wait, after one that has waited in vain */ };
-static atomic_int running;   /* a request that others wait for has the GIL, or sleeps */
-static atomic_int impatient; /* requests until waiting is tried again; for ever below zero */
-
-static inline void pause_cpu(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-	__builtin_ia32_pause();
-#elif defined(__aarch64__)
-	__asm__ volatile("yield");
-#endif
-}
-
-/* queue waits for the others. Returns whether pyb_unqueue has to be called. */
-static int queue(void)
-{
-	int left = atomic_load_explicit(&impatient, memory_order_relaxed);
-	if (left != 0) {
-		if (left > 0)
-			atomic_fetch_sub_explicit(&impatient, 1, memory_order_relaxed);
-		return 0;
-	}
-	for (int i = 0; i < PATIENCE; i++) {
-		int nobody = 0;
-		if (atomic_compare_exchange_weak_explicit(&running, &nobody, 1, memory_order_acquire, memory_order_relaxed))
-			return 1;
-		pause_cpu();
-	}
-	atomic_store_explicit(&impatient, IMPATIENT, memory_order_relaxed);
-	return 0;
-}
-
-struct pyb_thread *pyb_enter_in_turn(int *queued)
-{
-	*queued = queue();
-	return pyb_enter();
-}
-
-void pyb_leave_in_turn(struct pyb_thread *thread, int queued)
-{
-	if (thread != NULL)
-		pyb_leave(thread);
-	if (queued)
-		atomic_store_explicit(&running, 0, memory_order_release);
 }
 
 void pyb_begin(struct pyb_thread *thread, uint32_t number)
@@ -291,12 +243,8 @@ static int fetch_program(void)
 		{&pyb_program.partial, "partial"},  {&pyb_program.end_lines, "end_lines"},
 	};
 	module = py.PyImport_ImportModule("_overlay.embedded");
-	PyObject *gil = module == NULL ? NULL : py.PyObject_GetAttrString(module, "gil");
-	if (gil == NULL)
+	if (module == NULL)
 		return -1;
-	if (py.PyObject_IsTrue(gil) == 0)
-		atomic_store(&impatient, -1); /* nobody has to wait for anybody */
-	py.Py_DecRef(gil);
 	for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
 		*wanted[i].to = py.PyObject_GetAttrString(module, wanted[i].name);
 		if (*wanted[i].to == NULL)

@@ -68,7 +68,6 @@ enum { Py_file_input = 257 };
 	/* any object */ \
 	X(PyObject *, PyObject_Type, (PyObject *)) \
 	X(PyObject *, PyObject_Str, (PyObject *)) \
-	X(int, PyObject_IsTrue, (PyObject *)) \
 	X(PyObject *, PyObject_Call, (PyObject *, PyObject *, PyObject *)) \
 	X(PyObject *, PyObject_CallFunctionObjArgs, (PyObject *, ...)) \
 	X(PyObject *, PyObject_GetAttrString, (PyObject *, const char *)) \

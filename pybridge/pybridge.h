@@ -67,6 +67,7 @@ struct pyb_request {
 struct pyb_reply {
 	size_t head, body; /* of PYB_COMPLETE: lengths in out */
 	char *error;       /* of PYB_FAILED: why, or NULL; owned by the caller */
+	int32_t thread;    /* gettid() of the thread, once it has the GIL; to be read at any time */
 };
 
 /* pyb_run runs the application for one request, close() of its response

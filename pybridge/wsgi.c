@@ -522,12 +522,10 @@ int pyb_run(const struct pyb_request *request, const char *frame, char *out, siz
 	int outcome = PYB_FAILED;
 	reply->error = NULL;
 	PyObject *environ = NULL, *input = NULL, *object = NULL, *result = NULL;
-	int queued = 0;
-	struct pyb_thread *thread = pyb_enter_in_turn(&queued);
-	if (thread == NULL) {
-		pyb_leave_in_turn(NULL, queued);
+	struct pyb_thread *thread = pyb_enter();
+	if (thread == NULL)
 		return PYB_FAILED;
-	}
+	__atomic_store_n(&reply->thread, thread->kernel, __ATOMIC_RELAXED);
 	input = pyb_input(request, frame + request->names + request->values);
 	environ = make_environ(thread, request, frame);
 	object = make_call(request, out, capacity);
@@ -552,6 +550,6 @@ out:
 	py.Py_DecRef(object);
 	py.Py_DecRef(environ);
 	py.Py_DecRef(input);
-	pyb_leave_in_turn(thread, queued);
+	pyb_leave(thread);
 	return outcome;
 }

@@ -97,13 +97,8 @@ func pythonOptions(cfg *config, app *applicationConfig, python string) pybridge.
 
 // groupOptions says how many worker processes there are and when they go.
 func groupOptions(cfg *config, start fallthru.Starter, log *slog.Logger) fallthru.GroupOptions {
-	ahead := 0
-	if cfg.Application.Embedded {
-		ahead = -1 // nothing can be handed back there
-	}
 	return fallthru.GroupOptions{
 		Start:          start,
-		HandAhead:      ahead,
 		Processes:      groupSize(cfg),
 		Threads:        cfg.Threads,
 		QueueBacklog:   noneIfZero(cfg.QueueBacklog),

@@ -16,7 +16,6 @@ from _overlay.streams import end_lines, partial  # noqa: F401: for the C core
 from _overlay.threads import stack_of
 from _overlay.wsgi import ClientGone, Exchange, RequestTimeout, Requests, describe
 
-gil = getattr(sys, "_is_gil_enabled", lambda: True)()  # whether threads take turns
 app = None  # the application, once it is loaded
 shape = None  # Requests.shape: field names to keys and template of an environ
 _settings = None
