@@ -34,9 +34,11 @@ const answerCost = 256
 
 func (a *answer) cost() int64 { return int64(len(a.key)+cap(a.wire)) + answerCost }
 
-// NewAnswers returns a table for at most maxBytes of answers. With zero or less
-// nothing is kept.
+// NewAnswers returns a table for at most maxBytes of answers, nil for none.
 func NewAnswers(maxBytes int64) *Answers {
+	if maxBytes <= 0 {
+		return nil
+	}
 	t := &Answers{seed: maphash.MakeSeed()}
 	for i := range t.shards {
 		t.shards[i].m = make(map[string]*answer)
@@ -124,6 +126,9 @@ func (s *answerShard) remove(a *answer) {
 
 // Stats returns how many answers are kept, and what they take in bytes.
 func (t *Answers) Stats() (answers int, bytes int64) {
+	if t == nil {
+		return 0, 0
+	}
 	for i := range t.shards {
 		s := &t.shards[i]
 		s.mu.RLock()

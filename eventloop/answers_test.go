@@ -103,8 +103,8 @@ func TestAnswers(t *testing.T) {
 	if table.put("G/", []byte("HTTP/1.1 200 OK\r\n\r\n"), source) || table.put("", []byte(response("a")), source) {
 		t.Error("put takes what cannot be sent again")
 	}
-	if NewAnswers(0).put("G/", []byte(response("a")), source) {
-		t.Error("a table of no bytes keeps an answer")
+	if NewAnswers(0) != nil || NewAnswers(-1) != nil {
+		t.Error("a table of no bytes")
 	}
 }
 

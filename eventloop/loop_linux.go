@@ -17,10 +17,6 @@ const (
 	inputBytes  = 16 << 10
 	outputBytes = MaxAnswer + 48<<10
 	batch       = 64 // events taken at once
-
-	// Up to so many bytes are copied to be sent: that costs less than to tell the
-	// kernel of three pieces.
-	copyBytes = 4 << 10
 )
 
 // loop is one goroutine and the connections that wait with it.
@@ -194,11 +190,10 @@ func (l *loop) answer(fd int, input []byte, now time.Time) (rest []byte, key str
 		if l.peers != nil {
 			l.tell(fd, input[:length], a, now)
 		}
-		if input = input[length:]; len(input) > 0 || len(l.out) > 0 || len(a.wire) <= copyBytes {
-			l.out = l.append(l.out, a, 0)
-		} else if errno = l.send(fd, a); errno != 0 {
-			return nil, "", errno
-		}
+		at := len(l.out) + a.date
+		l.out = append(l.out, a.wire...)
+		copy(l.out[at:], l.date[:])
+		input = input[length:]
 	}
 	return input, key, l.flush(fd)
 }
@@ -211,28 +206,6 @@ func (l *loop) tell(fd int, head []byte, a *answer, now time.Time) {
 		l.peers[fd] = peer
 	}
 	l.owner.options.Given(&Given{Head: head, Status: a.status, Body: len(a.wire) - a.body, Peer: peer, Time: now})
-}
-
-// append appends a, as it is sent now, to b, but for its first skip bytes.
-func (l *loop) append(b []byte, a *answer, skip int) []byte {
-	start := len(b)
-	b = append(b, a.wire...)
-	copy(b[start+a.date:], l.date[:])
-	return append(b[:start], b[start+skip:]...)
-}
-
-// send sends one answer without a copy of it. What the client does not take at once
-// is in l.out then, and the error is EAGAIN.
-func (l *loop) send(fd int, a *answer) syscall.Errno {
-	n, errno := write3(fd, a.wire[:a.date], l.date[:], a.wire[a.date+dateLength:])
-	switch {
-	case errno != 0 && errno != syscall.EAGAIN:
-		return errno
-	case n == len(a.wire):
-		return 0
-	}
-	l.out = l.append(l.out, a, n)
-	return syscall.EAGAIN
 }
 
 // served reports whether requests for host are served. Nearly all are for the same one.

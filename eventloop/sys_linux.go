@@ -2,7 +2,6 @@ package eventloop
 
 import (
 	"net"
-	"runtime"
 	"syscall"
 	"unsafe"
 
@@ -34,27 +33,6 @@ func write(fd int, p []byte) (int, syscall.Errno) {
 			return 0, errno
 		}
 	}
-}
-
-// write3 writes three pieces as one.
-func write3(fd int, a, b, c []byte) (int, syscall.Errno) {
-	parts := [3]syscall.Iovec{piece(a), piece(b), piece(c)}
-	for {
-		n, _, errno := syscall.RawSyscall(syscall.SYS_WRITEV, uintptr(fd), uintptr(unsafe.Pointer(&parts[0])), uintptr(len(parts)))
-		runtime.KeepAlive(&parts)
-		if errno == 0 {
-			return int(n), 0
-		}
-		if errno != syscall.EINTR {
-			return 0, errno
-		}
-	}
-}
-
-func piece(b []byte) (v syscall.Iovec) {
-	v.Base = unsafe.SliceData(b)
-	v.SetLen(len(b))
-	return v
 }
 
 // poll returns how many of the events are ready now.

@@ -13,10 +13,10 @@ import (
 // answersPart is the part of --cache-size that is for whole answers, ready to be sent.
 const answersPart = 4
 
-// useLoops decides whether connections of plain HTTP wait in event loops, which
+// decideLoops decides whether connections of plain HTTP wait in event loops, which
 // answer requests for small files themselves. They know no rules, so that nothing may stand
 // between a client and a file that could change its mind.
-func (s *site) useLoops(options *static.Options) {
+func (s *site) decideLoops(options *static.Options) {
 	if s.http == nil || s.cfg.KeepAliveTimeout == 0 || s.tls != nil {
 		return
 	}
@@ -25,8 +25,10 @@ func (s *site) useLoops(options *static.Options) {
 		bytes = options.CacheSize / answersPart
 		options.CacheSize -= bytes
 	}
-	s.answers = eventloop.NewAnswers(bytes)
-	options.Answered = answeredFrom
+	s.useLoops, s.answers = true, eventloop.NewAnswers(bytes)
+	if s.answers != nil {
+		options.Answered = answeredFrom
+	}
 }
 
 // answeredFrom tells a connection whose response is taken down what it was made from.
@@ -44,7 +46,7 @@ func answeredFrom(ctx *fasthttp.RequestCtx, from static.Source) {
 
 // listenLoops returns the listener of plain HTTP for fasthttp.
 func (s *site) listenLoops(limits timeouts) net.Listener {
-	if s.answers == nil {
+	if !s.useLoops {
 		return listenConnections(s.http, limits)
 	}
 	socket := s.http

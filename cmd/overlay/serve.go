@@ -114,8 +114,9 @@ type site struct {
 	tls         *tlsauth.Server     // nil without HTTPS
 	h2          *http2Server        // nil without HTTP/2
 	acme        *acmeClient         // nil without ACME
-	answers     *eventloop.Answers  // nil when connections do not wait in event loops
-	loops       *eventloop.Listener // nil likewise
+	useLoops    bool                // connections of plain HTTP wait in event loops
+	answers     *eventloop.Answers  // nil when the loops answer nothing
+	loops       *eventloop.Listener // nil without loops
 	hijacked    hijacked
 }
 
@@ -185,7 +186,7 @@ func (s *site) build(stdout io.Writer) (err error) {
 	}
 	options := s.cfg.staticOptions()
 	options.Logger, options.ErrorPage = s.log, writeErrorPage
-	s.useLoops(&options)
+	s.decideLoops(&options)
 	if err := s.cfg.hideKeys(&options); err != nil {
 		return err
 	}
