@@ -26,6 +26,7 @@ type Listener struct {
 	stopping atomic.Bool    // the loops are to end
 	running  sync.WaitGroup // everything that serves, or could
 	serving  atomic.Int32   // connections handed over
+	failed   chan error     // one element: why the socket cannot be used any more
 }
 
 // socketListener is what net.TCPListener has.
@@ -46,7 +47,7 @@ func Listen(inner net.Listener, o Options) (*Listener, error) {
 	if n <= 0 {
 		n = runtime.GOMAXPROCS(0)
 	}
-	l := &Listener{options: o, inner: inner, epoch: time.Now()}
+	l := &Listener{options: o, inner: inner, epoch: time.Now(), failed: make(chan error, 1)}
 	var err error
 	if l.file, err = socket.File(); err != nil {
 		return nil, err
@@ -96,10 +97,19 @@ func prepare(raw syscall.RawConn) error {
 }
 
 // Accept waits until Close was called and every connection has ended, and then
-// returns net.ErrClosed.
+// returns net.ErrClosed. When the socket fails it returns that error at once.
 func (l *Listener) Accept() (net.Conn, error) {
-	l.running.Wait()
-	return nil, net.ErrClosed
+	ended := make(chan struct{})
+	go func() {
+		l.running.Wait()
+		close(ended)
+	}()
+	select {
+	case err := <-l.failed:
+		return nil, err
+	case <-ended:
+		return nil, net.ErrClosed
+	}
 }
 
 // Addr returns the address of the listening socket.
@@ -167,7 +177,7 @@ func (l *Listener) accept(raw syscall.RawConn) {
 			}
 			draining = true
 		default:
-			l.report("accept", err)
+			l.failed <- err
 			return
 		}
 	}

@@ -33,7 +33,9 @@ func serve(t *testing.T, o Options) *testServer {
 	if o.Answers == nil {
 		o.Answers = NewAnswers(16 << 20)
 	}
-	o.Log = func(what string, err error) { t.Errorf("%s: %v", what, err) }
+	if o.Log == nil {
+		o.Log = func(what string, err error) { t.Errorf("%s: %v", what, err) }
+	}
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -471,6 +473,29 @@ func descriptors(t *testing.T) int {
 		t.Fatal(err)
 	}
 	return len(entries)
+}
+
+// panicSource fails when it is asked.
+type panicSource struct{}
+
+func (panicSource) Current(time.Time) bool { panic("no source") }
+
+// TestPanic: a panic ends one connection, and nothing else.
+func TestPanic(t *testing.T) {
+	table := NewAnswers(1 << 20)
+	table.put("G/panic\x00\x00\x00", []byte(response("never sent")), panicSource{})
+	told := make(chan error, 1)
+	s := serve(t, Options{Answers: table, Loops: 1, Log: func(_ string, err error) { told <- err }})
+	other, c := s.dial(), s.dial()
+	other.send(request("/a"))
+	other.read("/a")
+	c.send(request("/panic"))
+	c.ended()
+	if err := <-told; !strings.Contains(err.Error(), "no source") || !strings.Contains(err.Error(), "panicSource") {
+		t.Errorf("the log says %v", err)
+	}
+	other.send(request("/a"))
+	other.read("/a")
 }
 
 // TestNoSocket: what has no descriptor cannot be waited for.

@@ -1,9 +1,11 @@
 package eventloop
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -142,6 +144,7 @@ func (l *loop) setDate(now time.Time) {
 // handle reads what has come on a connection, answers what it can, and hands over the
 // connection with the rest. l.mu must be held.
 func (l *loop) handle(fd int, now time.Time) {
+	defer l.recoverPanic(fd)
 	n, errno := read(fd, l.in[:])
 	switch {
 	case errno == syscall.EAGAIN:
@@ -160,6 +163,19 @@ func (l *loop) handle(fd int, now time.Time) {
 		l.handOver(fd, input, nil, key)
 	default:
 		l.enqueue(stateIdle, fd, l.owner.clock())
+	}
+}
+
+// recoverPanic ends a connection whose request made somebody panic: a Source, or who
+// is told of answers. It must not end the others.
+func (l *loop) recoverPanic(fd int) {
+	cause := recover()
+	if cause == nil {
+		return
+	}
+	l.owner.report("panic while answering", fmt.Errorf("%v\n%s", cause, debug.Stack()))
+	if l.entries[fd].queue != nil {
+		l.close(fd)
 	}
 }
 
