@@ -4,7 +4,8 @@
 // # A request
 //
 // Handler.Handle finds the mount (handler.go), receives the body whole, in
-// memory or in a temporary file (spool.go), waits for a free thread in the
+// memory or in a temporary file (spool.go), or leaves it to the application to read as
+// it arrives (stream.go), waits for a free thread in the
 // bounded queue of the mount's process group (queue.go, group.go), and hands
 // the request to the worker process of that thread (worker.go). Errors become
 // a status in errors.go, and nothing else of them reaches the client. What is

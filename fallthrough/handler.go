@@ -28,6 +28,10 @@ type Options struct {
 	// Body returns the body of a request, nil if it has none. Nil means what fasthttp
 	// has.
 	Body func(ctx *fasthttp.RequestCtx) io.Reader
+	// Stream reports whether the application is to read the bodies of requests for
+	// path as they arrive, where Body returns one that is Arriving. Nil, and HTTP/1.0:
+	// they are received whole first.
+	Stream func(path []byte) bool
 	// NotFound answers requests outside every mount. Nil means a bare 404.
 	NotFound fasthttp.RequestHandler
 	// Error writes the page of an error status. Nil means the bare status text.
@@ -140,9 +144,13 @@ func (h *Handler) Handle(ctx *fasthttp.RequestCtx) {
 	b := bodies.Get().(*body)
 	b.spool = &h.spool
 	defer b.release()
-	err := b.receive(ctx, h.opts.Body(ctx), h.limit)
+	stream := h.streamed(ctx, path)
+	var err error
+	if stream == nil {
+		err = b.receive(ctx, h.opts.Body(ctx), h.limit)
+	}
 	if err == nil {
-		err = h.serve(ctx, m, path, b)
+		err = h.serve(ctx, m, path, b, stream)
 	}
 	if err != nil {
 		m.group.counts.fail(err)
@@ -165,7 +173,7 @@ func (h *Handler) find(path []byte) *mount {
 var requests = sync.Pool{New: func() any { return new(Request) }}
 
 // serve hands the request to a free thread.
-func (h *Handler) serve(ctx *fasthttp.RequestCtx, m *mount, path []byte, b *body) error {
+func (h *Handler) serve(ctx *fasthttp.RequestCtx, m *mount, path []byte, b *body, stream *streamed) error {
 	r := requests.Get().(*Request)
 	defer requests.Put(r)
 	*r = Request{
@@ -178,6 +186,10 @@ func (h *Handler) serve(ctx *fasthttp.RequestCtx, m *mount, path []byte, b *body
 		Queued:     time.Now(),
 	}
 	begun := time.Now()
+	if stream != nil {
+		stream.describe(r)
+		stream.Share()
+	}
 	s, err := m.group.acquire(ctx.Conn())
 	for err == nil {
 		err = s.member.worker.Serve(ctx, r, s.free)

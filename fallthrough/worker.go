@@ -46,6 +46,12 @@ type Request struct {
 	BodySize   int64
 	HasBody    bool // the request has a body, empty or not
 
+	// Stream is the body instead, if the application is to read it as it arrives. It may
+	// be read by another goroutine than that of Serve, as long as the body stream of
+	// the response is not closed. BodySize is its length if HasBody says that it is
+	// known.
+	Stream Arriving
+
 	// Queued is when the request, with its body, began to wait for a free thread.
 	Queued time.Time
 }

@@ -35,6 +35,9 @@
 //	to the server    response: head and first bytes; body: more bytes; file: a descriptor for the rest
 //	                 error, note: text for the log
 //
+// A body that the application reads as it arrives has a socket pair of its own
+// (input.go, worker/bodies.py), whose other end goes with the request.
+//
 // flagLast ends a body, flagEnd says that the thread is free: an application
 // can be busy after its last byte, in close() for example.
 //
@@ -49,6 +52,8 @@
 //
 //	bytes of a RequestCtx and of Request    copied before Serve waits
 //	Request.File                            the caller's; duplicated
+//	Request.Input                           the caller's; read by a goroutine of the exchange's until the
+//	                                        handler lets that go
 //	a descriptor from a worker process      the exchange's, closed with it
 //	an exchange                             held by the frame reader until flagEnd, and by the
 //	                                        handler until the response is sent; then used again

@@ -225,7 +225,13 @@ func (e *Embedded) Usage() (cpu time.Duration, memory int64, err error) { return
 // while it is being made. That goroutine has nothing to do with a thread: it runs
 // on the one that this one has just now, and no thread has to be woken.
 func (e *Embedded) Serve(ctx *fasthttp.RequestCtx, r *Request, free func()) error {
+	in, err := openInput(r)
+	if err != nil {
+		free()
+		return fmt.Errorf("pybridge: open a way for the body: %w", err)
+	}
 	x, err := e.send(ctx, r, free)
+	in.sent(x)
 	if err != nil {
 		free()
 		return err

@@ -26,6 +26,9 @@ type Request struct {
 	// It stays the caller's and may be closed when Serve returns.
 	File     *os.File
 	BodySize int64
+	// Input is the body instead, if the application is to read it as it arrives. BodySize
+	// is its length, if HasBody says that it is known. Serve sets File.
+	Input Input
 	// HasBody says that the request has a body, empty or not, so that
 	// CONTENT_LENGTH belongs in the environ.
 	HasBody bool

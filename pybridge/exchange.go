@@ -33,21 +33,23 @@ type exchange struct {
 	free    func()
 	conn    net.Conn     // the client's
 	request []byte       // method and target, for the log
+	input   *feed        // its body, if that arrives while the application reads it; the handler's
 	since   atomic.Int64 // when the worker process last sent something: time since epoch
 
 	interrupted bool // the request timeout is over; guarded by worker.mu
 	refs        atomic.Int32
 
-	mu      sync.Mutex // guards what follows
-	head    []byte     // status and fields as frames.py sends them
-	hasHead bool
-	body    backlog // bytes that have come and have not been taken
-	file    *os.File
-	filePos int64
-	fileLen int64
-	last    bool  // no byte of the body follows
-	failure error // why the response will not be completed
-	gone    bool  // nobody takes bytes any more
+	mu       sync.Mutex // guards what follows
+	head     []byte     // status and fields as frames.py sends them
+	hasHead  bool
+	body     backlog // bytes that have come and have not been taken
+	file     *os.File
+	filePos  int64
+	fileLen  int64
+	last     bool  // no byte of the body follows
+	failure  error // why the response will not be completed
+	gone     bool  // nobody takes bytes any more
+	bodyLost bool  // the application could not read the body of the request to its end
 
 	givenBack bool // its thread is not free: it never had one; the reader's own
 }
@@ -75,6 +77,7 @@ func (x *exchange) reset(free func()) {
 	x.refs.Store(2)
 	x.interrupted = false
 	x.hasHead, x.last, x.gone, x.failure, x.givenBack = false, false, false, nil, false
+	x.bodyLost = false
 	x.head = x.head[:0]
 	x.body.reset(x.worker.opts.ResponseBuffer)
 	x.body.limit = int64(x.worker.window)

@@ -1,8 +1,10 @@
 package pybridge
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"runtime"
@@ -206,7 +208,11 @@ func (w *Worker) dispatch(in *incoming, h frameHeader, payload []byte) error {
 		w.opts.Logger.Warn("the application does not keep to PEP 3333", "worker", w.PID(), "request", string(x.request), "detail", string(payload))
 		return nil
 	case frameError:
-		w.opts.Logger.Error("the application failed", "worker", w.PID(), "request", string(x.request), "traceback", string(payload))
+		level := slog.LevelError
+		if x.lostBody() {
+			level = slog.LevelDebug // as it had to: that is the client's fault, and told elsewhere
+		}
+		w.opts.Logger.Log(context.Background(), level, "the application failed", "worker", w.PID(), "request", string(x.request), "traceback", string(payload))
 	}
 	if err := x.receive(h, payload, file); err != nil {
 		return err

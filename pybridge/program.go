@@ -16,7 +16,7 @@ var workerFiles embed.FS
 
 // workerModules are the modules of the worker program in the order in which
 // they are made: each imports only those before it. The last one has main.
-var workerModules = []string{"frames", "streams", "wsgi", "watch", "threads", "application", "host", "main"}
+var workerModules = []string{"frames", "streams", "bodies", "wsgi", "watch", "threads", "application", "host", "main"}
 
 // importedModules are those that are made when the application imports overlay
 // or mod_wsgi.

@@ -23,7 +23,7 @@ func (x *exchange) respond(ctx *fasthttp.RequestCtx) error {
 			failure = fmt.Errorf("%w: it ended without an answer", ErrApplication)
 		}
 		x.explain(failure)
-		x.release()
+		x.letGo()
 		return failure
 	}
 	length, err := applyHead(&ctx.Response, x.head)
@@ -32,7 +32,7 @@ func (x *exchange) respond(ctx *fasthttp.RequestCtx) error {
 			ctx.Response.SetBody(x.body.memory)
 		}
 		x.mu.Unlock()
-		x.release()
+		x.letGo()
 		return nil
 	}
 	if complete && length < 0 {
@@ -60,6 +60,9 @@ func (x *exchange) explain(failure error) {
 	switch failure {
 	case ErrApplication, ErrGone, ErrTimeout, ErrClientGone, ErrGivenBack:
 		return
+	}
+	if x.lostBody() {
+		return // the caller's Input has failed, and it knows why
 	}
 	x.worker.opts.Logger.Error("the answer of the application cannot be sent", "worker", x.worker.PID(), "request", string(x.request), "error", failure)
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime/debug"
 	"strconv"
 
 	"github.com/valyala/fasthttp"
@@ -209,6 +210,7 @@ func (s *stream) Close() error {
 	x.body.reset(0)
 	finished := x.last || x.failure != nil
 	x.mu.Unlock()
+	x.stopInput()
 	if !s.done && !finished {
 		x.worker.post(frameHeader{request: x.id, kind: frameCancel}, nil)
 	}
@@ -227,6 +229,7 @@ func (s *stream) untilClose(ctx *fasthttp.RequestCtx) {
 	ctx.HijackSetNoResponse(true)
 	ctx.Hijack(func(conn net.Conn) {
 		defer s.Close()
+		defer s.survive()
 		s.conn = conn
 		if unwrapped, ok := conn.(interface{ UnsafeConn() net.Conn }); ok {
 			s.conn = unwrapped.UnsafeConn()
@@ -240,3 +243,17 @@ func (s *stream) untilClose(ctx *fasthttp.RequestCtx) {
 		_, _ = s.WriteTo(conn) // cut has made a failure visible
 	})
 }
+
+// survive is deferred where a panic would end the server process, since the goroutine is
+// fasthttp's and it recovers nothing: the response is cut instead.
+func (s *stream) survive() {
+	cause := recover()
+	if cause == nil {
+		return
+	}
+	s.x.worker.opts.Logger.Error("panic while sending a response", "panic", cause, "request", string(s.x.request), "stack", string(debug.Stack()))
+	_ = s.cut(errPanic)
+}
+
+// errPanic stands for a panic that was caught; the log has it.
+var errPanic = errors.New("pybridge: panic, which is a bug")

@@ -303,9 +303,17 @@ func (w *Worker) protocolError(where string, err error) {
 // that ran the request can take another one; that may be after Serve has
 // returned, and is before that when there is an error.
 //
-// The bytes of r and ctx are copied before Serve waits.
+// The bytes of r and ctx are copied before Serve waits. r.Input is read by another
+// goroutine, which has ended when Serve returns or, if it leaves a body stream, when that
+// is closed.
 func (w *Worker) Serve(ctx *fasthttp.RequestCtx, r *Request, free func()) error {
+	in, err := openInput(r)
+	if err != nil {
+		free()
+		return fmt.Errorf("pybridge: open a way for the body: %w", err)
+	}
 	x, err := w.send(ctx, r, free)
+	in.sent(x)
 	if err != nil {
 		free()
 		return err

@@ -52,11 +52,20 @@ func newFallthrough(cfg *config, python string, workers *workerSet, output *appO
 		Mounts:           mounts,
 		Path:             static.Path,
 		Body:             bodyOf,
+		Stream:           streamedPaths(cfg),
 		NotFound:         func(ctx *fasthttp.RequestCtx) { site.errorPage(ctx, fasthttp.StatusNotFound) },
 		Error:            site.errorPage,
 		LimitRequestBody: cfg.LimitRequestBody,
 		Logger:           log,
 	})
+}
+
+// streamedPaths returns the test of --stream-request-body, nil without that option.
+func streamedPaths(cfg *config) func([]byte) bool {
+	if len(cfg.StreamRequestBody) == 0 {
+		return nil
+	}
+	return cfg.StreamRequestBody.fit
 }
 
 // pythonOptions says how the worker processes of app run.
@@ -181,6 +190,9 @@ func (w pythonWorker) Serve(ctx *fasthttp.RequestCtx, r *fallthru.Request, free 
 		BodySize:   r.BodySize,
 		HasBody:    r.HasBody,
 		Queued:     r.Queued,
+	}
+	if r.Stream != nil {
+		request.Input = r.Stream
 	}
 	request.VariableNames, request.VariableValues = tlsVariables(ctx)
 	err := w.pythonHost.Serve(ctx, request, free)

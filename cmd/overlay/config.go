@@ -58,6 +58,8 @@ type config struct {
 	AccessLog        bool
 	AccessLogFormat  string // "common", "combined" or "json"
 	MetricsListen    string // host and port of the metrics page, "" for none
+	// StreamRequestBody are the paths whose bodies the application reads as they arrive.
+	StreamRequestBody pathPatterns
 }
 
 // urlAlias serves the file or directory Target below the URL path Path.

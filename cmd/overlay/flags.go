@@ -88,6 +88,7 @@ type serveCommand struct {
 	ResponseBufferSize byteSize      `group:"Limits and timeouts" placeholder:"SIZE" default:"1M" help:"Bytes of one response that wait in memory for a slow client."`
 	ResponseSpoolSize  byteSize      `group:"Limits and timeouts" placeholder:"SIZE" default:"128M" help:"Bytes of one response that wait in a temporary file after that; beyond both, the application waits."`
 	LimitRequestBody   byteSize      `group:"Limits and timeouts" placeholder:"SIZE" default:"10M" help:"Largest request body; a larger one is answered 413. K, M and G stand for powers of 1024."`
+	StreamRequestBody  repeatedList  `group:"Limits and timeouts" placeholder:"PATTERN" help:"Let the application read the bodies of requests for such paths as they arrive, /upload/* for example, instead of receiving them whole first. Repeatable."`
 	GracefulTimeout    time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"15s" help:"Time that a stop waits for requests in flight."`
 	HeaderTimeout      time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"15s" help:"Time that a client may take to send the head of a request."`
 	HeaderMaxTimeout   time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"30s" help:"Time for the head of a request when bytes have extended it; 0 means no limit."`

@@ -31,7 +31,7 @@ func newConfig(c *serveCommand, given map[string]int, dir string) (*config, erro
 	k := &checker{serveCommand: c, given: given, dir: dir, cfg: &config{}}
 	for _, check := range []func() error{
 		k.application, k.entryPoint, k.files, k.serving, k.aliases, k.python, k.mounts,
-		k.numbers, k.workers, k.listener, k.certificate, k.logs, k.metrics, k.embedded, k.effect,
+		k.numbers, k.streaming, k.workers, k.listener, k.certificate, k.logs, k.metrics, k.embedded, k.effect,
 	} {
 		if err := check(); err != nil {
 			return nil, err
@@ -212,7 +212,7 @@ func (k *checker) effect() error {
 	if k.cfg.Application.Type == applicationStatic {
 		for _, option := range []string{
 			"callable-object", "mount-point", "working-directory", "setenv", "python", "python-path", "embedded-mode",
-			"no-mod-wsgi-module", "processes", "threads", "queue-backlog", "queue-timeout", "startup-timeout", "limit-request-body",
+			"no-mod-wsgi-module", "processes", "threads", "queue-backlog", "queue-timeout", "startup-timeout", "limit-request-body", "stream-request-body",
 			"request-timeout", "interrupt-timeout", "deadlock-timeout", "shutdown-timeout",
 			"maximum-requests", "restart-interval", "cpu-time-limit", "memory-limit",
 			"inactivity-timeout", "processes-min", "reload-on-changes", "reload-pattern", "disable-reloading", "rolling",

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"io"
 	"log"
 	"log/slog"
 	"net"
@@ -175,38 +174,6 @@ func (h *hygiene) handleStream(ctx *fasthttp.RequestCtx) {
 	} else {
 		h.next(ctx)
 	}
-}
-
-// http2Body is the body of a request. Each read must bring something within the
-// silence that is allowed, and all of it must come at the least rate.
-type http2Body struct {
-	body     io.Reader
-	control  *http.ResponseController
-	silence  time.Duration
-	rate     transferRate
-	began    time.Time
-	received int64
-	timer    http2Timer
-}
-
-func (b *http2Body) Read(p []byte) (int, error) {
-	now := time.Now()
-	if b.began.IsZero() {
-		b.began = now
-	}
-	var deadline time.Time
-	if b.silence > 0 {
-		deadline = now.Add(b.silence)
-	}
-	if limit := b.rate.limit(b.received); limit > 0 {
-		if end := b.began.Add(limit); deadline.IsZero() || end.Before(deadline) {
-			deadline = end
-		}
-	}
-	b.timer.arm(deadline, b.control.SetReadDeadline)
-	n, err := b.body.Read(p)
-	b.received += int64(n)
-	return n, err
 }
 
 // http2Slack is how much later than due a deadline of a stream may fire.

@@ -53,7 +53,7 @@ func (x *http2Stream) serve(w http.ResponseWriter, r *http.Request, session *htt
 	header := &ctx.Request.Header
 	x.server.hygiene.headerReceived(header)
 	if r.ContentLength != 0 && refusalOf(header) == accepted {
-		x.body = http2Body{body: r.Body, control: control, silence: x.server.silence, rate: x.server.rate}
+		x.body.reset(r.Body, control, x.server)
 		ctx.Request.SetBodyStream(&x.body, int(r.ContentLength)) // -1 when it is not known
 	}
 	x.server.handler(ctx)
@@ -69,7 +69,8 @@ func (x *http2Stream) serve(w http.ResponseWriter, r *http.Request, session *htt
 	}
 	ctx.Request.Reset()
 	ctx.Response.Reset()
-	x.body, x.out = http2Body{}, http2Writer{}
+	x.body.reset(nil, nil, x.server)
+	x.out = http2Writer{}
 }
 
 // readHead parses the head of r as if it had come as HTTP/1.1, so that one piece

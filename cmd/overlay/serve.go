@@ -310,6 +310,12 @@ func (s *site) close() {
 type serverLog struct{ log *slog.Logger }
 
 func (l serverLog) Printf(format string, args ...any) {
+	for _, arg := range args {
+		if err, ok := arg.(error); ok && errors.As(err, new(*fasthttp.ErrBodyStreamWritePanic)) {
+			l.log.Error("panic while sending a response: its connection is cut", "error", err)
+			return
+		}
+	}
 	if l.log.Enabled(context.Background(), slog.LevelDebug) {
 		l.log.Debug("http: " + fmt.Sprintf(format, args...))
 	}

@@ -4,6 +4,7 @@ Run by TestWorkerProgram, which says where the worker program is; Python 3.9
 and later, standard library only.
 """
 
+import errno
 import gzip
 import io
 import os
@@ -32,8 +33,8 @@ def load(names):
     return package
 
 
-overlay = load(["frames", "streams", "wsgi", "watch", "threads"])
-frames, streams, wsgi, threads = overlay.frames, overlay.streams, overlay.wsgi, overlay.threads
+overlay = load(["frames", "streams", "bodies", "wsgi", "watch", "threads"])
+frames, streams, bodies, wsgi, threads = overlay.frames, overlay.streams, overlay.bodies, overlay.wsgi, overlay.threads
 watch = overlay.watch
 
 
@@ -247,6 +248,117 @@ class Pool:
 
     def wait_for_window(self, exchange, size):
         raise AssertionError("the window is large enough")
+
+
+class ArrivingTest(unittest.TestCase):
+    """A body that comes on a socket, piece by piece."""
+
+    def setUp(self):
+        self.ours, theirs = socket.socketpair()
+        self.addCleanup(self.ours.close)
+        self.stream = bodies.open_input(theirs.detach())
+        self.addCleanup(self.stream.close)
+
+    def piece(self, data):
+        return bodies.PIECE.pack(len(data)) + data
+
+    def failure(self, number):
+        return bodies.PIECE.pack(bodies.FAILURE | number)
+
+    END = bodies.PIECE.pack(0)
+
+    def send(self, data, step=None):
+        """Sends data, step bytes at a time, from a thread; then closes."""
+
+        def run(ours):
+            size = step or len(data) or 1
+            for start in range(0, len(data), size):
+                ours.sendall(data[start : start + size])
+            ours.shutdown(socket.SHUT_WR)
+
+        thread = threading.Thread(target=run, args=(self.ours,))
+        thread.start()
+        self.addCleanup(thread.join)
+
+    def test_asks_with_the_first_read(self):
+        self.ours.setblocking(False)
+        with self.assertRaises(BlockingIOError):
+            self.ours.recv(1)
+        self.send(self.piece(b"a") + self.END)
+        self.assertEqual(self.stream.read(), b"a")
+        self.assertEqual(self.ours.recv(10), b"?")
+
+    def test_pieces(self):
+        long = bytes(range(256)) * 1000
+        for name, pieces, step in [
+            ("whole", [b"first line\nsecond\n"], None),
+            ("byte by byte", [b"first", b" line\nsecond\n"], 1),
+            ("long", [long, b"x", long], None),
+            ("long, cut anywhere", [long, long], 1009),
+            ("none", [], None),
+        ]:
+            with self.subTest(name):
+                self.setUp()
+                data = b"".join(pieces)
+                self.send(b"".join(map(self.piece, pieces)) + self.END, step)
+                self.assertEqual(self.stream.read(7), data[:7])
+                end = data.find(b"\n", 7) + 1 or len(data)
+                self.assertEqual(self.stream.readline(), data[7:end])
+                buffer = bytearray(3)
+                size = self.stream.readinto(buffer)
+                self.assertEqual(bytes(buffer[:size]), data[end : end + 3])
+                self.assertEqual(self.stream.read(), data[end + 3 :])
+                self.assertEqual(self.stream.read(), b"")
+                self.assertEqual(list(self.stream), [])
+
+    def test_never_a_short_body(self):
+        for name, data, error in [
+            ("cut before the first piece", b"", ConnectionAbortedError),
+            ("cut in a length", b"\5\0", ConnectionAbortedError),
+            ("cut in a piece", self.piece(b"abc")[:-1], ConnectionAbortedError),
+            ("cut behind a piece", self.piece(b"abc"), ConnectionAbortedError),
+            ("the client left", self.piece(b"abc") + self.failure(errno.ECONNRESET), ConnectionResetError),
+            ("too slow", self.failure(errno.ETIMEDOUT), TimeoutError),
+            ("some other error", self.failure(errno.EIO), OSError),
+        ]:
+            with self.subTest(name):
+                self.setUp()
+                self.send(data)
+                for _ in range(3):
+                    with self.assertRaises(error):
+                        self.stream.read()
+
+    def test_close_ends_a_read(self):
+        caught = []
+
+        def read():
+            try:
+                self.stream.read()
+            except (OSError, ValueError) as error:
+                caught.append(error)
+
+        thread = threading.Thread(target=read)
+        thread.start()
+        self.assertEqual(self.ours.recv(1), b"?")  # it reads
+        self.stream.close()
+        thread.join(20)
+        self.assertFalse(thread.is_alive())
+        self.assertEqual(len(caught), 1)
+
+    def test_descriptors(self):
+        with bodies.open_input(os.dup(0)) as file:
+            for descriptor in self.stream.raw.socket.fileno(), file.fileno():
+                self.assertFalse(os.get_inheritable(descriptor))
+        self.stream.close()
+        self.assertEqual(self.stream.raw.socket.fileno(), -1)
+        self.assertEqual(self.ours.recv(1), b"")
+
+    def test_file(self):
+        with tempfile.TemporaryFile() as file:
+            file.write(b"in a file")
+            file.seek(0)
+            with bodies.open_input(os.dup(file.fileno())) as stream:
+                self.assertEqual(stream.read(), b"in a file")
 
 
 class StartResponseTest(unittest.TestCase):

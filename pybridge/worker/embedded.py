@@ -10,6 +10,7 @@ import threading  # here, so that the thread that loads the application is the m
 from io import BytesIO  # noqa: F401: for the C core
 
 from _overlay import application, host, streams
+from _overlay.bodies import open_input  # noqa: F401: for the C core
 from _overlay.main import interpreter
 from _overlay.native import running, send, send_file, use, warn
 from _overlay.streams import end_lines, partial  # noqa: F401: for the C core
@@ -85,10 +86,6 @@ def here():
 
 def about():
     return "\0".join(interpreter())
-
-
-def open_input(descriptor):
-    return os.fdopen(descriptor, "rb")
 
 
 def make(number, is_head, head, declared):

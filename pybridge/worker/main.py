@@ -99,6 +99,7 @@ def main(control_descriptor, data_descriptor, settings):
     base.update(settings["environment"])
     base.setdefault("SCRIPT_FILENAME", file)
     data_socket = socket(AF_UNIX, SOCK_STREAM, 0, data_descriptor)
+    data_socket.settimeout(None)  # the application may have set a default
     pool = Pool(data_socket, app, Requests(base, errors), settings["threads"], settings["window"])
     control.pool = pool
     process.attach(app, pool.use, pool.running)

@@ -22,6 +22,7 @@ from io import BytesIO
 from threading import Lock, Thread, get_ident
 from time import perf_counter, time
 
+from _overlay.bodies import open_input
 from _overlay.frames import (
     CANCEL,
     FLAG_DESCRIPTOR,
@@ -209,7 +210,7 @@ class Pool:
         """
         number, flags, names, values, body, received, queued = frame
         if flags & FLAG_DESCRIPTOR:
-            stream = os.fdopen(body, "rb")
+            stream = open_input(body)
         else:
             stream = BytesIO(body)
         exchange = Exchange(self, number, flags & FLAG_HEAD)

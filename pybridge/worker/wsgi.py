@@ -1,7 +1,8 @@
 """One request through the application: PEP 3333, the server's side.
 
 Exchange is the life of a request in this process. The server process has
-received the whole body before, so wsgi.input never waits for a client.
+received the whole body before, so wsgi.input never waits for a client, but for
+bodies that arrive while they are read (bodies.py).
 """
 
 import sys
