@@ -14,6 +14,9 @@ import (
 // memoryBody is the largest request body that is kept in memory.
 const memoryBody = 64 << 10
 
+// firstBuffer is the memory for the first bytes of a body; it grows with what comes.
+const firstBuffer = 4 << 10
+
 // body is a request body that has been received whole, so that a slow client
 // never holds a thread of the application.
 type body struct {
@@ -50,11 +53,11 @@ func (b *body) receive(ctx *fasthttp.RequestCtx, stream io.Reader, limit int64) 
 
 // read reads stream to its end. length is a hint, or negative.
 func (b *body) read(stream io.Reader, length int, limit int64) error {
-	want := 4096
+	want := firstBuffer
 	if length >= 0 {
-		// One byte more than announced, so that the end is seen without
-		// growing the buffer.
-		want = min(length, memoryBody) + 1
+		// One byte more than announced, so that the end is seen without growing the
+		// buffer. But what a slow client announced costs nothing before it comes.
+		want = min(length+1, firstBuffer)
 	}
 	if cap(b.buffer) < want {
 		b.buffer = make([]byte, want)
@@ -83,7 +86,7 @@ func (b *body) read(stream io.Reader, length int, limit int64) error {
 			}
 			continue
 		}
-		buf = append(make([]byte, 0, min(4*n, memoryBody+1)), buf...)
+		buf = append(make([]byte, 0, min(2*n, memoryBody+1)), buf...)
 		buf = buf[:cap(buf)]
 		b.buffer = buf
 	}

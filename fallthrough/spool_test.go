@@ -342,3 +342,16 @@ func TestBufferReuse(t *testing.T) {
 		}
 	}
 }
+
+// A client that announces much and sends little gets memory for what it sent.
+func TestReceiveGrowsWithWhatComes(t *testing.T) {
+	for _, size := range []int{-1, 1 << 20} {
+		for sent, most := range map[int]int{1: firstBuffer, firstBuffer - 1: firstBuffer, firstBuffer: 2 * firstBuffer, 20 << 10: 32 << 10} {
+			var b body
+			err := receiveBody(&b, bodyCtx(io.MultiReader(bytes.NewReader(noise(sent)), iotest.ErrReader(timeoutError{})), size), 1<<20)
+			if err == nil || cap(b.buffer) > most {
+				t.Errorf("Content-Length %d, %d bytes came: %v, buffer of %d bytes, want an error and at most %d", size, sent, err, cap(b.buffer), most)
+			}
+		}
+	}
+}

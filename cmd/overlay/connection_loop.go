@@ -19,6 +19,7 @@ var errDetached = errors.New("connection waits in the event loop")
 func newHandedOver(h *eventloop.Handover, limits *timeouts) *connection {
 	c := newConnection(h.Conn, limits)
 	c.handover, c.input = h, h.Input
+	h.Input = nil // it would be held as long as the connection
 	if c.patience = patienceWithOther; h.Recorder.Wants() {
 		c.patience = patienceWithPlain
 	}

@@ -93,7 +93,7 @@ func (s *site) serveHandedOver(h *eventloop.Handover, limits *timeouts) {
 	c := newHandedOver(h, limits)
 	if len(h.Output) > 0 {
 		_, err := c.Write(h.Output)
-		if err != nil || len(h.Input) == 0 {
+		if err != nil || len(c.input) == 0 {
 			if err == nil {
 				c.detach(false)
 			}
