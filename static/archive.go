@@ -127,6 +127,7 @@ func disposition(name string) string {
 // archiver writes files into an archive.
 type archiver interface {
 	add(name string, v version, body io.Reader) error
+	addFolder(name string, v version) error
 	Close() error
 }
 
@@ -171,6 +172,7 @@ func (h *Handler) archiveDir(a archiver, e *entry, prefix string, depth int, lef
 	if err != nil {
 		return err
 	}
+	empty := true
 	for _, d := range children {
 		select {
 		case <-h.stop:
@@ -187,6 +189,7 @@ func (h *Handler) archiveDir(a archiver, e *entry, prefix string, depth int, lef
 		if *left--; *left < 0 {
 			return errArchive
 		}
+		empty = false
 		switch {
 		case d.IsDir():
 			sub := &entry{tree: e.tree, name: withRoom([]byte(name), ""), version: v}
@@ -197,6 +200,9 @@ func (h *Handler) archiveDir(a archiver, e *entry, prefix string, depth int, lef
 		if err != nil && !errors.Is(err, errAbsent) {
 			return err
 		}
+	}
+	if empty { // the others come with the names of their files
+		return a.addFolder(prefix, e.version)
 	}
 	return nil
 }
@@ -231,6 +237,11 @@ func (z *zipArchive) add(name string, v version, body io.Reader) error {
 	return err
 }
 
+func (z *zipArchive) addFolder(name string, v version) error {
+	_, err := z.CreateHeader(&zip.FileHeader{Name: name + "/", Modified: time.Unix(0, v.mtime)})
+	return err
+}
+
 type tarArchive struct{ *tar.Writer }
 
 func (t *tarArchive) add(name string, v version, body io.Reader) error {
@@ -240,6 +251,10 @@ func (t *tarArchive) add(name string, v version, body io.Reader) error {
 	}
 	_, err = io.Copy(t.Writer, readerOnly{body})
 	return err
+}
+
+func (t *tarArchive) addFolder(name string, v version) error {
+	return t.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: name + "/", Mode: 0o755, ModTime: time.Unix(0, v.mtime), Format: tar.FormatPAX})
 }
 
 // readerOnly hides WriteTo, which is for sockets.

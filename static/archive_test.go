@@ -6,13 +6,22 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
 
 func TestDownload(t *testing.T) {
-	s := serve(t, Options{Root: listingRoot(t), Listing: true, DirectoryDownload: true})
-	want := map[string]string{"list/b.txt": "bb", "list/a#1?.txt": "a", "list/<script>.txt": "cccc", "list/sub/deep.txt": "deep", "list/link.txt": "bb"}
+	dir := listingRoot(t)
+	for _, empty := range []string{"list/empty", "list/sub/hidden only/.git"} {
+		if err := os.MkdirAll(filepath.Join(dir, empty), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := serve(t, Options{Root: dir, Listing: true, DirectoryDownload: true})
+	want := map[string]string{"list/b.txt": "bb", "list/a#1?.txt": "a", "list/<script>.txt": "cccc", "list/sub/deep.txt": "deep", "list/link.txt": "bb",
+		"list/empty/": "", "list/sub/hidden only/": ""}
 	check := func(format string, got map[string]string) {
 		t.Helper()
 		if fmt.Sprint(got) != fmt.Sprint(want) {
