@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -152,6 +153,7 @@ type overseer struct {
 	all       sync.WaitGroup
 
 	metrics *serverMetrics // nil without --metrics-listen
+	able    atomic.Int32   // server processes whose application runs
 
 	mu      sync.Mutex // guards what follows
 	tickets tlsauth.TicketSecret
@@ -233,83 +235,6 @@ func (o *overseer) lend(s *site) error {
 		o.names = strings.TrimSpace(o.names + " " + l.name)
 	}
 	return nil
-}
-
-// keep sees to it that the server process of one place runs until ctx ends. first
-// receives whether its application runs, once.
-func (o *overseer) keep(ctx context.Context, place int, first chan<- error, reload <-chan chan error) {
-	p := o.restart(ctx, nil)
-	if p == nil {
-		return
-	}
-	first <- o.await(ctx, p)
-	for {
-		o.metrics.put(place, p)
-		select {
-		case <-ctx.Done():
-			o.stop(p)
-			return
-		case answer := <-reload:
-			successor, err := o.succeed(ctx)
-			if err == nil {
-				old := p
-				p = successor
-				o.all.Go(func() { o.stop(old) })
-			}
-			answer <- err
-		case <-p.ended:
-			o.log.Error("server process ended", "process", p.cmd.Process.Pid, "state", p.cmd.ProcessState.String())
-			if p = o.restart(ctx, p); p == nil {
-				return
-			}
-		}
-	}
-}
-
-// restart starts a server process, at once or, when the one before did not live
-// long, after a pause. It returns nil when ctx ends before.
-func (o *overseer) restart(ctx context.Context, before *serverProcess) *serverProcess {
-	const shortLife, pause = 2 * time.Second, time.Second
-	for wait := before != nil && time.Since(before.born) < shortLife; ; wait = true {
-		if wait {
-			select {
-			case <-time.After(pause):
-			case <-ctx.Done():
-			}
-		}
-		if ctx.Err() != nil {
-			return nil
-		}
-		p, err := o.start("")
-		if err == nil {
-			return p
-		}
-		o.log.Error("server process not started", "error", err)
-	}
-}
-
-// succeed starts a server process that takes the place of another, and waits
-// until its application runs. One whose application does not is ended.
-func (o *overseer) succeed(ctx context.Context) (*serverProcess, error) {
-	p, err := o.start(successorWord + " ")
-	if err != nil {
-		return nil, err
-	}
-	if err := o.await(ctx, p); err != nil {
-		o.all.Go(func() { o.stop(p) })
-		return nil, err
-	}
-	return p, nil
-}
-
-// await waits until the application of p runs, or it is known why it does not.
-func (o *overseer) await(ctx context.Context, p *serverProcess) error {
-	select {
-	case err := <-p.ready:
-		return err
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 // start starts this program again, with its listeners; word goes in front of their
