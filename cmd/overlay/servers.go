@@ -196,6 +196,10 @@ func oversee(ctx context.Context, cfg *config, stderr io.Writer) error {
 		defer site.metrics.serve(o.metrics)()
 	}
 
+	// From here on: a signal that comes while the application is loaded is for later.
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
 	reloads := make([]chan chan error, cfg.Processes)
 	first := make(chan error, cfg.Processes)
 	for i := range reloads {
@@ -213,27 +217,8 @@ func oversee(ctx context.Context, cfg *config, stderr io.Writer) error {
 		banner(stderr, cfg, info)
 		cfg.Share.say(stderr, info)
 	}
-	o.reload(ctx, reloads)
+	o.reload(ctx, hangup, reloads)
 	o.all.Wait()
-	return nil
-}
-
-// lend makes the descriptors that every server process inherits.
-func (o *overseer) lend(s *site) error {
-	for _, l := range []struct {
-		name     string
-		listener net.Listener
-	}{{"http", s.http}, {"https", s.https}} {
-		if l.listener == nil {
-			continue
-		}
-		file, err := l.listener.(*drainingListener).File()
-		if err != nil {
-			return fmt.Errorf("share the listener for %s: %w", l.name, err)
-		}
-		o.listeners = append(o.listeners, file)
-		o.names = strings.TrimSpace(o.names + " " + l.name)
-	}
 	return nil
 }
 
@@ -372,12 +357,9 @@ func (o *overseer) stop(p *serverProcess) {
 	}
 }
 
-// reload replaces the server processes, one after the other, with each SIGHUP
+// reload replaces the server processes, one after the other, with each hangup
 // until ctx ends.
-func (o *overseer) reload(ctx context.Context, processes []chan chan error) {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
+func (o *overseer) reload(ctx context.Context, hangup <-chan os.Signal, processes []chan chan error) {
 	for {
 		select {
 		case <-ctx.Done():
