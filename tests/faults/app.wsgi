@@ -3,7 +3,7 @@
 /?n=7 answers "7 PID". Beyond that: do=segfault, do=gil (holds the GIL for ever),
 do=hog (keeps 20 MB), do=oom (takes memory until there is none), do=rlimit (more
 memory than one process may have), do=big (5 MB), do=endless, do=drip (a line each
-0.1 s, ten of them), do=sleep.
+0.1 s, ten of them), do=sleep, do=hold (says so, and sleeps 3 s).
 """
 
 import ctypes
@@ -43,6 +43,9 @@ def application(environ, start_response):
             resource.setrlimit(resource.RLIMIT_AS, before)
     elif do == 'sleep':
         time.sleep(float(query.get('seconds', ['0.02'])[0]))
+    elif do == 'hold':
+        print('holds the thread', flush=True)
+        time.sleep(3)
     elif do == 'big':
         start_response('200 OK', [('Content-Type', 'application/octet-stream')])
         return (number.encode().rjust(50, b'.') * 1000 for _ in range(100))

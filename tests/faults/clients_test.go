@@ -11,6 +11,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"overlay/tests/e2e/load"
 )
@@ -171,6 +172,40 @@ func TestOldClients(t *testing.T) {
 			t.Errorf("exit code %d", code)
 		}
 	})
+}
+
+// TestClientsGone: clients that leave while they wait, in the application and in the
+// queue, are 499 in the access log; the one in the queue never reaches the application.
+func TestClientsGone(t *testing.T) {
+	t.Parallel()
+	s, _ := start(t, "--threads", "1", "--access-log", "--response-spool-size", "0")
+	gone := []net.Conn{dial(t, s.Addr, "GET /?n=1&do=hold HTTP/1.1\r\nHost: h\r\n\r\n")}
+	awaitLog(t, s, "holds the thread", 1)
+	for _, target := range []string{"/?n=2&do=sleep&seconds=60", "/?n=3&do=sleep&seconds=60"} {
+		gone = append(gone, dial(t, s.Addr, "GET "+target+" HTTP/1.1\r\nHost: h\r\n\r\n"))
+	}
+	for _, conn := range gone {
+		_ = conn.Close()
+	}
+	awaitLog(t, s, "HTTP/1.1\" 499 ", len(gone))
+	// Had one of the last two begun, its 60 s would be over first.
+	client := load.Client{Addr: s.Addr, Timeout: 50 * time.Second}
+	defer client.Close()
+	if o := client.Get("/?n=4"); o.Status != 200 {
+		t.Errorf("after that got %d, %v, want 200", o.Status, o.Err)
+	}
+	// A body that nobody reads any more ends the iterable, though its thread waits.
+	conn := dial(t, s.Addr, "GET /?do=endless HTTP/1.1\r\nHost: h\r\n\r\n")
+	if _, err := conn.Read(make([]byte, 1000)); err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.Close()
+	if o := client.Get("/?n=5"); o.Status != 200 {
+		t.Errorf("after a response that was left got %d, %v, want 200", o.Status, o.Err)
+	}
+	if strings.Contains(s.Log(), "Traceback") {
+		t.Error("a client that left is in the log with a traceback")
+	}
 }
 
 // TestGivenBack: requests that were handed ahead to a quick worker process wait
