@@ -45,19 +45,21 @@ type config struct {
 	LimitRequestBody int64         // bytes
 	ResponseBuffer   int           // bytes of one response that wait for a slow client in memory
 	ResponseSpool    int64         // and after that in a temporary file
-	SocketTimeout    time.Duration // longest silence of a client in the middle of a body or response
-	HeaderTimeout    time.Duration // from the first byte of a request to the end of its fields
-	HeaderMaxTimeout time.Duration // the same when bytes have extended it; 0 means no bound
-	HeaderMinRate    int64         // bytes that extend it by a second
-	BodyTimeout      time.Duration // for a request body before its rate counts; 0 means no bound
-	BodyMaxTimeout   time.Duration // at any rate; 0 means no bound
-	BodyMinRate      int64         // bytes per second
-	KeepAliveTimeout time.Duration // idle time between two requests of one connection; 0 closes it after each response
-	LogLevel         slog.Level
-	LogFormat        string // "text" or "json"
-	AccessLog        bool
-	AccessLogFormat  string // "common", "combined" or "json"
-	MetricsListen    string // host and port of the metrics page, "" for none
+	SocketTimeout    time.Duration // longest silence of a client in the middle of a body
+
+	ResponseSocketTimeout time.Duration // the same in the middle of a response; zero means SocketTimeout
+	HeaderTimeout         time.Duration // from the first byte of a request to the end of its fields
+	HeaderMaxTimeout      time.Duration // the same when bytes have extended it; 0 means no bound
+	HeaderMinRate         int64         // bytes that extend it by a second
+	BodyTimeout           time.Duration // for a request body before its rate counts; 0 means no bound
+	BodyMaxTimeout        time.Duration // at any rate; 0 means no bound
+	BodyMinRate           int64         // bytes per second
+	KeepAliveTimeout      time.Duration // idle time between two requests of one connection; 0 closes it after each response
+	LogLevel              slog.Level
+	LogFormat             string // "text" or "json"
+	AccessLog             bool
+	AccessLogFormat       string // "common", "combined" or "json"
+	MetricsListen         string // host and port of the metrics page, "" for none
 	// StreamRequestBody are the paths whose bodies the application reads as they arrive.
 	StreamRequestBody pathPatterns
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -32,12 +33,17 @@ type timeouts struct {
 	// socket is the longest silence within a body or a response. A transfer that
 	// moves, however slowly, is never cut.
 	socket time.Duration
+	// response takes its place within a response, unless it is zero.
+	response time.Duration
 
 	// Tests alone set these. step is the time between two looks at the progress of a
-	// response, an eighth of socket when zero; now replaces clock.
+	// response, an eighth of that when zero; now replaces clock.
 	step time.Duration
 	now  func() time.Duration
 }
+
+// silence is how long a client may take nothing of a response.
+func (t *timeouts) silence() time.Duration { return cmp.Or(t.response, t.socket) }
 
 func (t *timeouts) clock() time.Duration {
 	if t.now != nil {

@@ -85,6 +85,34 @@ func TestHijackedWritesAreBounded(t *testing.T) {
 	}
 }
 
+// TestResponseTimeout: within a response, its own timeout is what counts.
+func TestResponseTimeout(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		limits timeouts
+	}{
+		{"that of bodies is longer", timeouts{socket: long, response: short}},
+		{"there is none of its own", timeouts{socket: short}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			_, server := tcpPair(t)
+			failed := make(chan error, 1)
+			go func() {
+				_, err := newConnection(server, &row.limits).Write(make([]byte, 64<<20))
+				failed <- err
+			}()
+			select {
+			case err := <-failed:
+				if !errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Errorf("the write ended with %v, want the deadline", err)
+				}
+			case <-time.After(patience):
+				t.Fatal("the write goes on although nothing is read")
+			}
+		})
+	}
+}
+
 // TestAbort: what is cut does not look complete, not even below TLS, where an alert
 // would say that all has been sent.
 func TestAbort(t *testing.T) {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// writeWatch cuts a client that takes nothing of a response for the socket timeout.
+// writeWatch cuts a client that takes nothing of a response for the socket timeout, that of responses if there is one.
 //
 // A deadline is armed a fraction of the timeout ahead. Each time it fires, it is
 // seen whether anything has moved since the last time: bytes handed to the kernel,
@@ -25,17 +25,17 @@ const stepsPerTimeout = 8
 
 // arm sets the write deadline of c unless one is set that has not fired yet.
 func (w *writeWatch) arm(c *connection) {
-	if w.armed || w.off || c.timeouts.socket <= 0 {
+	if w.armed || w.off || c.timeouts.silence() <= 0 {
 		return
 	}
 	w.armed = true
 	step := c.timeouts.step
 	if step == 0 {
-		step = max(c.timeouts.socket/stepsPerTimeout, time.Millisecond)
+		step = max(c.timeouts.silence()/stepsPerTimeout, time.Millisecond)
 	}
 	now := c.timeouts.clock()
 	if w.moved > 0 {
-		step = min(step, max(w.moved+c.timeouts.socket-now, 0))
+		step = min(step, max(w.moved+c.timeouts.silence()-now, 0))
 	}
 	_ = c.Conn.SetWriteDeadline(epoch.Add(now + step))
 }
@@ -52,7 +52,7 @@ func (w *writeWatch) goesOn(c *connection, n int64, err error) bool {
 		w.moved, w.queued = now, queued
 		return true
 	}
-	return now < w.moved+c.timeouts.socket
+	return now < w.moved+c.timeouts.silence()
 }
 
 // Write writes all of p, or fails once the client has taken nothing for the socket timeout.

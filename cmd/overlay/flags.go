@@ -99,6 +99,8 @@ type serveCommand struct {
 	KeepAliveTimeout   time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"75s" help:"Time that a connection may stay idle between two requests; 0 closes it after each response."`
 	SocketTimeout      time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"60s" help:"Longest silence of a client in the middle of a body or a response."`
 
+	ResponseSocketTimeout time.Duration `group:"Limits and timeouts" placeholder:"TIME" default:"0s" help:"Longest silence of a client that has yet to take a response; 0 means that of --socket-timeout."`
+
 	Host      string `group:"Listener and TLS" placeholder:"ADDRESS" default:"127.0.0.1" help:"Address to listen on; 0.0.0.0 or :: for all of this machine."`
 	Port      int    `group:"Listener and TLS" placeholder:"N" default:"8000" help:"Port for HTTP; 0 lets the system choose one."`
 	HTTPSPort int    `group:"Listener and TLS" name:"https-port" placeholder:"N" help:"Port for HTTPS, beside the one for HTTP; 0 lets the system choose one."`

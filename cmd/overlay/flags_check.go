@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -132,6 +133,7 @@ func (k *checker) numbers() error {
 		{"cache-revalidate", k.CacheRevalidate, ""},
 		{"keep-alive-timeout", k.KeepAliveTimeout, ""},
 		{"socket-timeout", k.SocketTimeout, "there is no unbounded wait: give a large number"},
+		{"response-socket-timeout", k.ResponseSocketTimeout, ""},
 	} {
 		if t.got == 0 && t.zeroHint != "" {
 			return usagef(t.zeroHint, "--%s: got 0, want more", t.option)
@@ -160,6 +162,7 @@ func (k *checker) numbers() error {
 	k.cfg.DeadlockTimeout, k.cfg.ShutdownTimeout = k.DeadlockTimeout, k.ShutdownTimeout
 	k.cfg.HeaderTimeout, k.cfg.KeepAliveTimeout = k.HeaderTimeout, k.KeepAliveTimeout
 	k.cfg.SocketTimeout = k.SocketTimeout
+	k.cfg.ResponseSocketTimeout = cmp.Or(k.ResponseSocketTimeout, k.SocketTimeout)
 	k.cfg.HeaderMaxTimeout, k.cfg.HeaderMinRate = k.HeaderMaxTimeout, int64(k.HeaderMinRate)
 	k.cfg.BodyTimeout, k.cfg.BodyMaxTimeout, k.cfg.BodyMinRate = k.BodyTimeout, k.BodyMaxTimeout, int64(k.BodyMinRate)
 	k.cfg.LimitRequestBody = int64(k.LimitRequestBody)

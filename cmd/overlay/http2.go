@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -61,7 +62,7 @@ func newHTTP2Server(cfg *config, h *hygiene, g *clientGate, wrap func(fasthttp.R
 		MaxHeaderBytes:               maxHead,
 		// A connection without a stream is idle, whatever else comes on it.
 		IdleTimeout: max(cfg.KeepAliveTimeout, time.Second),
-		HTTP2:       &http.HTTP2Config{WriteByteTimeout: cfg.SocketTimeout},
+		HTTP2:       &http.HTTP2Config{WriteByteTimeout: cmp.Or(cfg.ResponseSocketTimeout, cfg.SocketTimeout)},
 		ConnState:   s.connState,
 		ConnContext: s.connContext,
 		ErrorLog:    log.New(debugWriter{h.log}, "", 0),

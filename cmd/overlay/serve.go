@@ -249,7 +249,7 @@ func (s *site) start() <-chan error {
 	limits := timeouts{
 		header: s.cfg.HeaderTimeout, headerRate: s.cfg.HeaderMinRate, headerMaximum: s.cfg.HeaderMaxTimeout,
 		body:      transferRate{s.cfg.BodyTimeout, s.cfg.BodyMinRate, s.cfg.BodyMaxTimeout},
-		keepAlive: s.cfg.KeepAliveTimeout, socket: s.cfg.SocketTimeout,
+		keepAlive: s.cfg.KeepAliveTimeout, socket: s.cfg.SocketTimeout, response: s.cfg.ResponseSocketTimeout,
 	}
 	run := func(l net.Listener) {
 		if err := s.server.Serve(l); err != nil {
