@@ -70,5 +70,5 @@ def table(runs, references):
 def ratio(mine, others):
     """Median of the ratios to the other server's run of the same round."""
     by_round = {run["round"]: run["requests_per_second"] for run in others}
-    ratios = [run["requests_per_second"] / by_round[run["round"]] for run in mine if run["round"] in by_round]
+    ratios = [run["requests_per_second"] / by_round[run["round"]] for run in mine if by_round.get(run["round"])]
     return f"{statistics.median(ratios):.3g}" if ratios else ""
