@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -58,7 +59,7 @@ var embedded struct {
 // library, and is ErrAlreadyEmbedded when the process has an Embedded, or had one.
 //
 // Signals stay with Go, and SIGPIPE is ignored from now on. The working directory
-// and PYTHONHOME of the process are changed.
+// and PYTHONHOME of the process are changed, and GOMAXPROCS is raised.
 func StartEmbedded(ctx context.Context, opts Options) (*Embedded, error) {
 	opts, err := opts.withDefaults()
 	if err != nil {
@@ -86,6 +87,7 @@ func StartEmbedded(ctx context.Context, opts Options) (*Embedded, error) {
 			return nil, err
 		}
 		e.turns.parallel = e.interpreter.about.FreeThreaded
+		raiseProcessors(opts.Threads)
 		go e.watchLock()
 		return e, nil
 	case <-ctx.Done():
@@ -96,6 +98,19 @@ func StartEmbedded(ctx context.Context, opts Options) (*Embedded, error) {
 			embedded.taken = false
 		}()
 		return nil, fmt.Errorf("load the application: %w", context.Cause(ctx))
+	}
+}
+
+// spareProcessors is the most that raiseProcessors adds.
+const spareProcessors = 6
+
+// raiseProcessors gives Go a few processors more than there are, one for each thread
+// at most. Whoever calls Python keeps one, and Go's monitor takes it back from an
+// application that waits only after a while; until then what else is ready waits.
+// A GOMAXPROCS in the environment is left as it is.
+func raiseProcessors(threads int) {
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(runtime.NumCPU() + min(threads, spareProcessors))
 	}
 }
 
