@@ -13,6 +13,7 @@ import (
 type tlsConnection struct {
 	*tls.Conn
 	inner  *connection
+	cork   *corkedConn     // between Conn and inner
 	client *tlsauth.Client // nil before the first request has passed the gate
 
 	session tlsauth.Session
@@ -41,7 +42,8 @@ func (l *tlsConnectionListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &tlsConnection{Conn: tls.Server(c, l.config), inner: c.(*connection)}, nil
+	cork := &corkedConn{Conn: c}
+	return &tlsConnection{Conn: tls.Server(cork, l.config), inner: c.(*connection), cork: cork}, nil
 }
 
 // Read reports the end of the connection within a body, as connection does: whether
@@ -60,6 +62,9 @@ func (c *tlsConnection) Read(p []byte) (int, error) {
 func (c *tlsConnection) Write(p []byte) (int, error) {
 	if c.hold.on {
 		return c.hold.write(c, p)
+	}
+	if len(p) >= corkFrom {
+		return c.cork.gather(c.Conn.Write, p)
 	}
 	return c.Conn.Write(p)
 }

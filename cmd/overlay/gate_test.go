@@ -100,7 +100,8 @@ func (s *gatedSite) get(t testing.TB, target string, certificate *tls.Certificat
 	client, inner := tcpPair(t)
 	var served, conn net.Conn = newConnection(inner, &timeouts{}), client
 	if !plain {
-		served = &tlsConnection{Conn: tls.Server(served, s.gate.tls.Config()), inner: served.(*connection)}
+		cork := &corkedConn{Conn: served}
+		served = &tlsConnection{Conn: tls.Server(cork, s.gate.tls.Config()), inner: served.(*connection), cork: cork}
 		conn = tls.Client(client, &tls.Config{RootCAs: s.serverCA.Pool(), ServerName: "localhost",
 			GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 				if certificate == nil {
