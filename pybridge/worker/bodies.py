@@ -27,10 +27,12 @@ TEXTS = {
 
 def open_input(descriptor):
     """Returns the input stream of a request; the descriptor is closed with it."""
-    os.set_inheritable(descriptor, False)
     if S_ISSOCK(os.fstat(descriptor).st_mode):
-        return Arriving(Socket(descriptor))
-    return os.fdopen(descriptor, "rb")
+        stream = Arriving(Socket(descriptor))
+    else:
+        stream = os.fdopen(descriptor, "rb")
+    os.set_inheritable(descriptor, False)  # last: PyPy's socket() makes it inheritable
+    return stream
 
 
 class Socket(io.RawIOBase):

@@ -91,8 +91,11 @@ var inputGroup = group{"input", "Input and Error Streams", append(readCases(), [
 	{"half-read", must, "what is left of a body is not the next request", 0, func(t *testing.T, s *server) {
 		for _, size := range []int{1000, 1 << 20} {
 			c := s.dial(t)
-			into[any](t, c.roundTrip(request{method: "POST", target: "/input/ops?ops=read:10", body: pattern(size)}))
-			c.mustBeReusable()
+			r := c.roundTrip(request{method: "POST", target: "/input/ops?ops=read:10", body: pattern(size)})
+			into[any](t, r)
+			if r.value("Connection") != "close" {
+				c.mustBeReusable()
+			}
 		}
 	}},
 	{"read-while-answering", must, "the body can be read while the response is under way", 0, func(t *testing.T, s *server) {

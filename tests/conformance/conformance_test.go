@@ -48,19 +48,26 @@ func hosts(python interpreter) map[string]host {
 	all := map[string]host{
 		"":        {program: theProgram, processes: 2, threads: 5},
 		"-single": {program: theProgram, processes: 1, threads: 1, mount: "/m%C3%A9%20t"},
+		"-streamed": {
+			program: theProgram, processes: 2, threads: 5, args: []string{"--stream-request-body", "*"},
+		},
 	}
 	if cgoProgram != nil && strings.HasPrefix(python.name, "cpython") {
 		all["-embedded"] = host{
 			program: cgoProgram, processes: 1, threads: 5, args: []string{"--embedded-mode"},
 			skip: map[string]string{"failure/(exit.*|killed)": "the application runs in the server process, which ends with it"},
 		}
+		streamed := all["-embedded"]
+		streamed.args = []string{"--embedded-mode", "--stream-request-body", "*"}
+		all["-embedded-streamed"] = streamed
 	}
 	return all
 }
 
 // TestConformance runs every case over every server: overlay with each
 // interpreter, with two processes of five threads, with one thread in all and a
-// mount point, and with the interpreter inside the server process.
+// mount point, and with the interpreter inside the server process; and where
+// bodies of requests are received whole, and where they arrive while they are read.
 func TestConformance(t *testing.T) {
 	switch {
 	case *flagURL != "":
