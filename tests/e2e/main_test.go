@@ -12,11 +12,13 @@ import (
 	"overlay/tests/e2e/program"
 )
 
-// overlay is built once, by TestMain; root is the repository.
+// overlay and, with cgo and nil without a C compiler, overlayCgo are built once, by
+// TestMain; root is the repository.
 var (
-	overlay *program.Program
-	root    string
-	ran     interpretersThatRan
+	overlay, overlayCgo *program.Program
+
+	root string
+	ran  interpretersThatRan
 )
 
 func TestMain(m *testing.M) {
@@ -29,7 +31,7 @@ func testMain(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "e2e:", err)
 		return 1
 	}
-	code := program.Main(m, &overlay, nil)
+	code := program.Main(m, &overlay, &overlayCgo)
 	ran.print()
 	return code
 }
