@@ -308,6 +308,64 @@ func TestStreamedTooLate(t *testing.T) {
 	})
 }
 
+// TestStreamedTimeouts: a client that is silent or too slow while the application reads gets
+// 408, one that keeps to its rate but takes longer than the application may gets 504; the one
+// thread is free again each time.
+func TestStreamedTimeouts(t *testing.T) {
+	hosts := map[string]*program.Program{"worker": overlay}
+	if overlayCgo != nil {
+		hosts["embedded"] = overlayCgo
+	}
+	for name, p := range hosts {
+		args := []string{"--python", anInterpreter(t).file, "--application-type", "module", "--python-path", app(""),
+			"--stream-request-body", "/up/*", "--access-log", "--threads", "1", "--socket-timeout", "2", "--request-timeout", "6", "--body-timeout", "1"}
+		if name == "embedded" {
+			args = append(args, "--embedded-mode")
+		}
+		t.Run(name, func(t *testing.T) {
+			s := &streamedSite{Server: p.Start(t, program.Config{Args: append(args, "arriving")})}
+			for _, row := range []struct {
+				name   string
+				each   int // bytes sent each tenth of a second
+				status int
+			}{
+				{"silent", 0, 408},
+				{"too slow", 1, 408},
+				{"too long", 1000, 504},
+			} {
+				t.Run(row.name, func(t *testing.T) {
+					conn, reader := s.dial(t)
+					if _, err := io.WriteString(conn, "POST /up/digest HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n"); err != nil {
+						t.Fatal(err)
+					}
+					answered := make(chan struct{})
+					go func() {
+						for {
+							select {
+							case <-answered:
+								return
+							case <-time.After(100 * time.Millisecond):
+								_, _ = conn.Write(make([]byte, row.each))
+							}
+						}
+					}()
+					response, err := http.ReadResponse(reader, nil)
+					close(answered)
+					if err != nil || response.StatusCode != row.status {
+						t.Fatalf("got %v, %v, want %d", response, err, row.status)
+					}
+					s.awaitLog(t, fmt.Sprintf(`"POST /up/digest HTTP/1.1" %d `, row.status), 1)
+					next, err := http.Post("http://"+s.Addr+"/up/digest", "text/plain", strings.NewReader("next"))
+					if err != nil || next.StatusCode != 200 {
+						t.Fatalf("the next request: %v, %v", next, err)
+					}
+					_ = next.Body.Close()
+				})
+			}
+		})
+	}
+}
+
 // chunks returns a chunked body of size bytes, without its end.
 func chunks(size, each int) string {
 	one := fmt.Sprintf("%x\r\n%s\r\n", each, strings.Repeat("c", each))
