@@ -49,8 +49,8 @@ func payload(size int64, coded bool) int64 {
 }
 
 // encodersMemory is what the encoders of a busy server hold (see encoders.go): the
-// best set 15 MB, each quick one 5 MB.
-const encodersMemory = 20 << 20
+// best set 15 MB and more, each quick one 5 MB.
+const encodersMemory = 24 << 20
 
 // storeKey is what a key says. Everything a reader needs is in it, since a key may
 // come from another server (see peers.go).
