@@ -15,7 +15,7 @@ var ErrTimeout = errors.New("pybridge: request timeout")
 // answered costs nothing but the note of a time.
 type deadlines struct {
 	timer *time.Timer
-	armed bool
+	next  time.Duration // since epoch, what it is armed for; 0: it is not
 }
 
 // watchDeadline makes sure that x is looked at when its time is over. w.mu
@@ -28,11 +28,13 @@ func (w *Worker) watchDeadline(x *exchange) {
 	if timeout <= 0 {
 		return
 	}
-	x.since.Store(int64(time.Since(epoch)))
-	if w.deadlines.armed {
+	now := time.Since(epoch)
+	x.since.Store(int64(now))
+	// Others may have longer: one that has been interrupted, say.
+	if w.deadlines.next != 0 && w.deadlines.next <= now+timeout {
 		return
 	}
-	w.deadlines.armed = true
+	w.deadlines.next = now + timeout
 	if w.deadlines.timer == nil {
 		w.deadlines.timer = time.AfterFunc(timeout, w.checkDeadlines)
 		return
@@ -87,9 +89,10 @@ func (w *Worker) lookAtAll() (gone, late []*exchange) {
 			next = end
 		}
 	}
-	w.deadlines.armed = next != 0 && !w.closed
-	if w.deadlines.armed {
-		w.deadlines.timer.Reset(max(next-now, time.Millisecond))
+	w.deadlines.next = 0
+	if next != 0 && !w.closed {
+		w.deadlines.next = max(next, now+time.Millisecond)
+		w.deadlines.timer.Reset(w.deadlines.next - now)
 	}
 	return gone, late
 }

@@ -193,6 +193,9 @@ func TestReloadBroken(t *testing.T) {
 			if n := len(pids(account)); n != 2 {
 				t.Errorf("%d processes answered, want the two old ones", n)
 			}
+			if name == "hang" && !strings.Contains(s.Log(), `app.wsgi", line 1 in <module>`) {
+				t.Error("the log does not tell where the import hangs")
+			}
 		})
 	}
 }
