@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -27,7 +26,7 @@ type http2Server struct {
 	conns     chan net.Conn // what Accept of the server's listener returns
 	closed    chan struct{}
 	closeOnce sync.Once
-	open      sync.Map // *tls.Conn to *http2Session, while it is served
+	open      sync.Map // *http2Pipe to *http2Session, while it is served
 
 	gate    *clientGate
 	handler fasthttp.RequestHandler // as fasthttp.Server.Handler
@@ -40,6 +39,7 @@ type http2Server struct {
 // http2Session is what is known of one connection.
 type http2Session struct {
 	conn   *tls.Conn
+	pipe   *http2Pipe // over conn
 	client *tlsauth.Client
 	done   chan struct{} // closed when the connection is
 }
@@ -54,7 +54,7 @@ func newHTTP2Server(cfg *config, h *hygiene, g *clientGate, wrap func(fasthttp.R
 	}
 	s.streams.New = func() any { return newHTTP2Stream(s) }
 	protocols := new(http.Protocols)
-	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(true) // of an http2Pipe, which is encrypted: it speaks nothing else
 	s.server = http.Server{
 		Handler:                      s,
 		Protocols:                    protocols,
@@ -62,10 +62,12 @@ func newHTTP2Server(cfg *config, h *hygiene, g *clientGate, wrap func(fasthttp.R
 		MaxHeaderBytes:               maxHead,
 		// A connection without a stream is idle, whatever else comes on it.
 		IdleTimeout: max(cfg.KeepAliveTimeout, time.Second),
-		HTTP2:       &http.HTTP2Config{WriteByteTimeout: cmp.Or(cfg.ResponseSocketTimeout, cfg.SocketTimeout)},
-		ConnState:   s.connState,
-		ConnContext: s.connContext,
-		ErrorLog:    log.New(debugWriter{h.log}, "", 0),
+		HTTP2:       &http.HTTP2Config{},
+		// To the end of the preface, which is sent with the first request.
+		ReadHeaderTimeout: cfg.HeaderTimeout,
+		ConnState:         s.connState,
+		ConnContext:       s.connContext,
+		ErrorLog:          log.New(debugWriter{h.log}, "", 0),
 	}
 	go func() {
 		if err := s.server.Serve(&http2Listener{s}); err != nil && !errors.Is(err, http.ErrServerClosed) {
@@ -81,17 +83,19 @@ func (s *http2Server) serve(c net.Conn) error {
 	if !ok {
 		return errors.New("HTTP/2 over something that is not a connection of ours")
 	}
-	// From here on net/http keeps the time: SetDeadline tells the connection so.
-	if err := inner.SetDeadline(time.Time{}); err != nil {
+	// From here on net/http keeps the time of reads; that of writes is watched below.
+	inner.inner.phase = phaseOwner
+	if err := inner.SetReadDeadline(time.Time{}); err != nil {
 		return err
 	}
 	client, _ := s.gate.clientOf(inner)
-	session := &http2Session{conn: inner.Conn, client: client, done: make(chan struct{})}
-	s.open.Store(inner.Conn, session)
+	pipe := &http2Pipe{Conn: inner}
+	session := &http2Session{conn: inner.Conn, pipe: pipe, client: client, done: make(chan struct{})}
+	s.open.Store(pipe, session)
 	select {
-	case s.conns <- inner.Conn:
+	case s.conns <- pipe:
 	case <-s.closed:
-		s.open.Delete(inner.Conn)
+		s.open.Delete(pipe)
 		return nil
 	}
 	<-session.done

@@ -22,6 +22,9 @@ type http2Stream struct {
 	head   []byte // the head of the request, written as HTTP/1.1 has it
 	source bytes.Reader
 	reader *bufio.Reader
+
+	text   []byte       // values of the fields of the response, one behind the other
+	fields []http2Field // where each is
 }
 
 func newHTTP2Stream(s *http2Server) *http2Stream {
@@ -33,7 +36,7 @@ func newHTTP2Stream(s *http2Server) *http2Stream {
 // ServeHTTP answers one request.
 func (s *http2Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	session, ok := r.Context().Value(http2SessionKey{}).(*http2Session)
-	if !ok || r.TLS == nil {
+	if !ok {
 		panic(http.ErrAbortHandler) // no connection of ours
 	}
 	stream := s.streams.Get().(*http2Stream)
@@ -58,8 +61,9 @@ func (x *http2Stream) serve(w http.ResponseWriter, r *http.Request, session *htt
 	}
 	x.server.handler(ctx)
 	ctx.Response.SkipBody = header.IsHead()
-	x.out = http2Writer{w: w, control: control, silence: x.server.silence}
+	x.out = http2Writer{w: w, control: control, silence: x.server.silence, pipe: session.pipe}
 	err := x.respond()
+	x.out.rest()
 	_ = ctx.Response.CloseBodyStream() // what can be said of it was said
 	ctx.ResetUserValues()              // the access log writes its line
 	if err != nil {
@@ -147,14 +151,7 @@ func isPrintable(s string) bool {
 func (x *http2Stream) respond() error {
 	resp := &x.ctx.Response
 	fields := x.out.w.Header()
-	for name, value := range resp.Header.All() {
-		switch {
-		case equalFold(name, "content-length"), equalFold(name, "transfer-encoding"), equalFold(name, "keep-alive"),
-			equalFold(name, "upgrade"), equalFold(name, "trailer"), equalFold(name, "proxy-connection"):
-			continue // HTTP/2 has its own ways (RFC 9113 section 8.2.2)
-		}
-		fields.Add(string(name), string(value))
-	}
+	x.copyFields(fields)
 	if len(resp.Header.Server()) == 0 {
 		fields.Set("Server", "overlay")
 	}
@@ -185,6 +182,60 @@ func (x *http2Stream) respond() error {
 		err = io.ErrUnexpectedEOF
 	}
 	return err
+}
+
+// copyFields puts the fields of the response into fields. All values lie in one
+// string.
+func (x *http2Stream) copyFields(fields http.Header) {
+	x.text, x.fields = x.text[:0], x.fields[:0]
+	for name, value := range x.ctx.Response.Header.All() {
+		key := http2Name(name)
+		switch key {
+		case "Content-Length", "Transfer-Encoding", "Keep-Alive", "Upgrade", "Trailer", "Proxy-Connection":
+			continue // HTTP/2 has its own ways (RFC 9113 section 8.2.2)
+		}
+		x.text = append(x.text, value...)
+		x.fields = append(x.fields, http2Field{key, len(x.text)})
+	}
+	text, start := string(x.text), 0
+	values := make([]string, len(x.fields))
+	for i, f := range x.fields {
+		values[i] = text[start:f.end]
+		start = f.end
+		if before, again := fields[f.name]; again {
+			fields[f.name] = append(before, values[i])
+		} else {
+			fields[f.name] = values[i : i+1 : i+1]
+		}
+	}
+}
+
+// http2Field is one field of a response; end is that of its value in the text of all.
+type http2Field struct {
+	name string
+	end  int
+}
+
+// http2Names are the names that responses usually have, so that they need not be
+// made each time. Nothing changes it.
+var http2Names = func() map[string]string {
+	names := map[string]string{}
+	for _, name := range []string{
+		"Accept-Ranges", "Cache-Control", "Connection", "Content-Disposition", "Content-Encoding", "Content-Language", "Content-Length", "Content-Range",
+		"Content-Type", "Date", "ETag", "Etag", "Keep-Alive", "Last-Modified", "Location", "Server", "Set-Cookie", "Strict-Transport-Security",
+		"Transfer-Encoding", "Vary", "X-Content-Type-Options", "X-Frame-Options",
+	} {
+		names[name] = http.CanonicalHeaderKey(name)
+	}
+	return names
+}()
+
+// http2Name returns the canonical form of name.
+func http2Name(name []byte) string {
+	if canonical, ok := http2Names[string(name)]; ok {
+		return canonical
+	}
+	return http.CanonicalHeaderKey(string(name))
 }
 
 // copyStream sends a body. One that knows how to write itself does so: it flushes
@@ -219,6 +270,9 @@ type http2Writer struct {
 	control *http.ResponseController
 	silence time.Duration
 	timer   http2Timer
+	pipe    *http2Pipe
+	begun   bool // the head is on its way
+	bulk    bool // the pipe knows that a body is being written
 }
 
 // http2Piece is how much one write sends: a client that takes this much within
@@ -226,6 +280,14 @@ type http2Writer struct {
 const http2Piece = 32 << 10
 
 func (w *http2Writer) Write(p []byte) (written int, err error) {
+	if !w.begun {
+		w.begun = true
+		w.pipe.expectHead()
+	}
+	if !w.bulk {
+		w.bulk = true
+		w.pipe.bulk(1)
+	}
 	for len(p) > 0 {
 		if w.silence > 0 {
 			w.timer.arm(time.Now().Add(w.silence), w.control.SetWriteDeadline)
@@ -241,4 +303,16 @@ func (w *http2Writer) Write(p []byte) (written int, err error) {
 }
 
 // Flush sends what has been written.
-func (w *http2Writer) Flush() error { return w.control.Flush() }
+func (w *http2Writer) Flush() error {
+	w.begun = true
+	w.rest()
+	return w.control.Flush()
+}
+
+// rest says that no more of the body is at hand.
+func (w *http2Writer) rest() {
+	if w.bulk {
+		w.bulk = false
+		w.pipe.bulk(-1)
+	}
+}

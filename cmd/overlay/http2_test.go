@@ -54,7 +54,9 @@ func startHTTP2(t testing.TB, cfg config, handler fasthttp.RequestHandler) *http
 	if err != nil {
 		t.Fatal(err)
 	}
-	go func() { _ = s.server.Serve(listenTLSConnections(listener, timeouts{header: long}, served.Config())) }()
+	go func() {
+		_ = s.server.Serve(listenTLSConnections(listener, timeouts{header: long, socket: cfg.SocketTimeout}, served.Config()))
+	}()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()

@@ -33,7 +33,7 @@ func TestH2spec(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.overlay("cert", "init")
-	s.server = overlay.Start(t, program.Config{Dir: s.dir, Args: []string{"--document-root", ".", "--https-port", "0"}})
+	s.server = overlay.Start(t, program.Config{Dir: s.dir, Args: []string{"--document-root", ".", "--https-port", "0"}, Env: s.env()})
 	line := regexp.MustCompile(`https://127\.0\.0\.1:([0-9]+)/`)
 	s.await("the banner", func() bool { return line.MatchString(s.server.Log()) })
 	port := line.FindStringSubmatch(s.server.Log())[1]
