@@ -9,6 +9,7 @@ import (
 	"net"
 	"runtime"
 	"sync"
+	"time"
 
 	"overlay/eventloop"
 	"overlay/fallthrough"
@@ -40,6 +41,7 @@ func serve(ctx context.Context, cfg *config, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer site.closeListeners()
+	defer site.close() // after the application: what that loses has its line in the access log
 
 	info := site.addresses()
 	if cfg.Application.Type != applicationStatic {
@@ -65,7 +67,6 @@ func serve(ctx context.Context, cfg *config, stdout, stderr io.Writer) error {
 	if err := site.build(stdout); err != nil {
 		return err
 	}
-	defer site.close()
 	defer site.watchTLS()()
 	defer site.serveMetrics()()
 
@@ -294,10 +295,24 @@ func (s *site) stopApplication() {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	s.app.Stop(ctx)
+	s.awaitAnswers()
+}
+
+// lastAnswers is how long the handlers of requests that were lost may take to answer.
+const lastAnswers = 500 * time.Millisecond
+
+// awaitAnswers waits until the connections are done that were open when the graceful
+// timeout was over or a second signal came.
+func (s *site) awaitAnswers() {
+	for end := time.Now().Add(lastAnswers); s.server != nil && s.connections() > 0 && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
 }
 
 func (s *site) close() {
-	_ = s.files.Close()
+	if s.files != nil {
+		_ = s.files.Close()
+	}
 	if s.accessLog != nil {
 		if err := s.accessLog.Close(); err != nil {
 			s.log.Error("access log not written", "error", err)

@@ -208,6 +208,29 @@ func TestClientsGone(t *testing.T) {
 	}
 }
 
+// TestStopWithoutPatience: what a stop does not wait for is answered, and has its line
+// in the access log.
+func TestStopWithoutPatience(t *testing.T) {
+	t.Parallel()
+	s, _ := start(t, "--graceful-timeout", "0.2", "--access-log")
+	conn := dial(t, s.Addr, "GET /?n=1&do=sleep&seconds=60 HTTP/1.1\r\nHost: h\r\n\r\n")
+	dripping := dial(t, s.Addr, "GET /?do=drip HTTP/1.1\r\nHost: h\r\n\r\n")
+	if _, err := dripping.Read(make([]byte, 1000)); err != nil {
+		t.Fatal(err)
+	}
+	s.Signal(syscall.SIGTERM)
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil || resp.StatusCode != 502 {
+		t.Errorf("the request that was lost got %v, %v, want 502", resp, err)
+	}
+	s.Wait()
+	for _, want := range []string{`n=1&do=sleep&seconds=60 HTTP/1.1" 502 `, `do=drip HTTP/1.1" 200 `} {
+		if !strings.Contains(s.Log(), want) {
+			t.Errorf("the access log lacks %q", want)
+		}
+	}
+}
+
 // TestGivenBack: requests that were handed ahead to a quick worker process wait
 // in the queue again when its threads block: they are refused at the queue
 // timeout, not when a thread is free.
