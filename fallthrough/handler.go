@@ -107,8 +107,8 @@ func bodyStream(ctx *fasthttp.RequestCtx) io.Reader {
 	return nil
 }
 
-// Wait returns when every mount has a worker process that is ready, or why one
-// has not: the first error. Requests are answered in either case, and the
+// Wait returns when every mount has a worker process that is ready, the first of its
+// group, or why one has not: the first error. Requests are answered in either case, and the
 // groups go on trying.
 func (h *Handler) Wait(ctx context.Context) error {
 	for _, m := range h.mounts {
