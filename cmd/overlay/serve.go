@@ -68,7 +68,6 @@ func serve(ctx context.Context, cfg *config, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer site.watchTLS()()
-	defer site.serveMetrics()()
 
 	if heir != nil {
 		if err := heir.await(ctx, site.app); err != nil {
@@ -81,6 +80,7 @@ func serve(ctx context.Context, cfg *config, stdout, stderr io.Writer) error {
 	}
 	defer stopPeers()
 	failed := site.start()
+	defer site.serveMetrics()() // which reads what start has made
 	if site.app != nil {
 		// Files are served already; the banner waits, so that whoever reads it
 		// finds the application there. Why it is not, the log has said.

@@ -31,7 +31,7 @@ func (o *overseer) keep(ctx context.Context, place int, first chan<- error, relo
 			answer <- err
 		case <-p.ended:
 			o.log.Error("server process ended", "process", p.cmd.Process.Pid, "state", p.cmd.ProcessState.String())
-			able = o.note(false, able)
+			o.note(false, able)
 			if p, able = o.resurrect(ctx, p); p == nil {
 				return
 			}
