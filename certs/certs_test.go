@@ -199,7 +199,7 @@ func TestNamesRefused(t *testing.T) {
 			t.Errorf("server %q changed %q", row.name, names)
 		}
 	}
-	for _, name := range []string{"", "ca", "../laptop", "a/b", ".hidden", "a b", strings.Repeat("a", 65), "a\x00", "ü"} {
+	for _, name := range []string{"", "ca", "CA", "../laptop", "a/b", ".hidden", "a b", strings.Repeat("a", 65), "a\x00", "ü"} {
 		if _, _, err := a.Client(name, certs.ClientLife, false); !errors.Is(err, certs.ErrClientName) {
 			t.Errorf("client %q: %v", name, err)
 		}

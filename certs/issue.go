@@ -77,7 +77,7 @@ var clientName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}$`)
 // not expired is returned as it is, unless renew says otherwise; a revoked one is
 // ErrRevoked without renew.
 func (a *Authority) Client(name string, life time.Duration, renew bool) (issued *Issued, created bool, err error) {
-	if !clientName.MatchString(name) || name == "ca" {
+	if !clientName.MatchString(name) || strings.EqualFold(name, "ca") { // file systems may ignore case
 		return nil, false, fmt.Errorf("%w: got %q, want letters, digits and . _ @ + - (and not ca)", ErrClientName, name)
 	}
 	template := &x509.Certificate{

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // Reasons why rules are refused.
@@ -60,7 +62,7 @@ func newRules(list []Rule, endings []string) (*rules, error) {
 		if !strings.HasPrefix(rule.Path, "/") || !clean([]byte(rule.Path)) || len(rule.Path) > 1 && strings.HasSuffix(rule.Path, "/") {
 			return nil, fmt.Errorf("%w: %q", ErrRulePath, rule.Path)
 		}
-		g, err := r.gate(strings.TrimSuffix(rule.Path, "/"))
+		g, err := r.gate(string(composed([]byte(strings.TrimSuffix(rule.Path, "/")))))
 		if err != nil {
 			return nil, err
 		}
@@ -153,6 +155,7 @@ func (r *rules) gatesFor(path []byte) []*gate {
 	if !clean(path) {
 		return r.gates
 	}
+	path = composed(path)
 	for i, g := range r.gates {
 		if r.covers(g, path) {
 			return r.each[i]
@@ -204,7 +207,7 @@ func below(path []byte, top string, endings []string) bool {
 // the folder path: its own, and all below it.
 func (r *rules) gatesWithin(path []byte) []*gate {
 	gates := r.gatesFor(path)
-	folder := string(bytes.TrimRight(path, "/"))
+	folder := string(composed(bytes.TrimRight(path, "/")))
 	for _, g := range r.gates {
 		if rest, ok := cutPrefixFold([]byte(g.path), folder); ok && (len(rest) == 0 || rest[0] == '/') && !slices.Contains(gates, g) {
 			gates = append(slices.Clip(gates), g)
@@ -233,6 +236,18 @@ func clean(path []byte) bool {
 		}
 	}
 	return true
+}
+
+// composed returns path in Unicode's normal form C: "é" is one letter or two, and file
+// systems, those of macOS for one, take one for the other. It allocates only
+// where that changes path.
+func composed(path []byte) []byte {
+	for _, c := range path {
+		if c >= utf8.RuneSelf {
+			return norm.NFC.Bytes(path)
+		}
+	}
+	return path
 }
 
 // cutPrefixFold returns path without prefix, letters compared without regard to

@@ -115,6 +115,35 @@ func TestEndings(t *testing.T) {
 	}
 }
 
+// A letter with an accent is one letter or two, and the same name to some file systems.
+func TestNormalForms(t *testing.T) {
+	const composed, decomposed = "/caf\u00e9", "/cafe\u0301"
+	for _, rule := range []string{composed, decomposed} {
+		f := newFixture(t)
+		options := f.options(t)
+		options.Rules = []tlsauth.Rule{{Path: rule}}
+		s := newServer(t, options)
+		for path, want := range map[string]int{
+			composed: 1, decomposed: 1, decomposed + "/x": 1, "/CAFE\u0301/x": 1, composed + ".gz": 1,
+			"/cafe": 0, "/cafe/x": 0, "/caf": 0, "/cafe\u0302": 0,
+		} {
+			if got := s.Gates([]byte(path)); got != want {
+				t.Errorf("rule %+q, path %+q: %d gates, want %d", rule, path, got, want)
+			}
+		}
+		if got := s.DecideWithin(nil, []byte("/")); got != tlsauth.NoneSent {
+			t.Errorf("everything below /: %v", got)
+		}
+	}
+	f := newFixture(t)
+	options := f.options(t)
+	options.Rules = []tlsauth.Rule{{Path: composed, Allow: []string{"cn=alice"}}, {Path: decomposed, Allow: []string{"cn=bob"}}}
+	s := newServer(t, options)
+	if got := s.Gates([]byte(composed)); got != 1 {
+		t.Errorf("two rules for one path: %d gates, want one that both have added to", got)
+	}
+}
+
 // What shows everything below a folder has to pass every gate in it.
 func TestDecideWithin(t *testing.T) {
 	f := newFixture(t)
