@@ -256,3 +256,37 @@ func TestInterruptedBody(t *testing.T) {
 		})
 	}
 }
+
+// FuzzContinueHold: however fasthttp's output is cut into writes, all of it but the "100
+// Continue" at its end goes to the client, in order, and that is known for what it is.
+func FuzzContinueHold(f *testing.F) {
+	f.Add([]byte("HTTP/1.1 200 OK\r\n\r\n"), 7)
+	f.Add([]byte(""), 1)
+	f.Add([]byte("HTTP/1.1 100 Continue\r\n\r\n"), 24)
+	f.Add(bytes.Repeat([]byte("x"), 5000), 4096)
+	f.Fuzz(func(t *testing.T, before []byte, each int) {
+		if each <= 0 {
+			return
+		}
+		for _, line := range []string{string(continueLine), ""} {
+			var hold continueHold
+			var sent bytes.Buffer
+			hold.begin()
+			for rest := append(bytes.Clone(before), line...); len(rest) > 0; {
+				piece := rest[:min(each, len(rest))]
+				rest = rest[len(piece):]
+				if n, err := hold.write(&sent, piece); n != len(piece) || err != nil {
+					t.Fatalf("write of %d bytes: %d, %v", len(piece), n, err)
+				}
+			}
+			kept := string(hold.held)
+			all := sent.String() + kept
+			if all != string(before)+line {
+				t.Fatalf("%q became %q", string(before)+line, all)
+			}
+			if continues := hold.end(); continues != (kept == string(continueLine)) || line != "" && !continues {
+				t.Fatalf("%q: a 100 at the end: %v", all, continues)
+			}
+		}
+	})
+}

@@ -3,9 +3,13 @@ package rawsocket
 import (
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"overlay/tests/e2e/program"
 )
 
 // TestPipelining sends several requests in one piece.
@@ -176,6 +180,36 @@ func TestContinue(t *testing.T) {
 				t.Errorf("the next request has path %q", got)
 			}
 		})
+	}
+}
+
+// TestContinueOfFiles: files do not invite a body that they have no use for, and the connection
+// ends behind their answer.
+func TestContinueOfFiles(t *testing.T) {
+	root := t.TempDir()
+	if err := os.WriteFile(filepath.Join(root, "file.txt"), []byte("a file\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s := &site{overlay.Start(t, program.Config{Args: []string{"--document-root", root}}), ""}
+	for _, row := range []struct {
+		line   string
+		status int
+	}{
+		{"GET /file.txt", 200}, {"GET /nowhere", 404}, {"PUT /file.txt", 405}, {"POST /nowhere", 405},
+	} {
+		for _, framing := range []string{"Content-Length: 3", "Content-Length: 90000", "Transfer-Encoding: chunked"} {
+			t.Run(row.line+" "+framing, func(t *testing.T) {
+				c := s.dial(t)
+				c.send(row.line + " HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\n" + framing + "\r\n\r\n")
+				a := c.read(strings.Fields(row.line)[0])
+				if a == nil || a.StatusCode != row.status || !a.Close {
+					t.Fatalf("response %v, want %d and the end of the connection", a, row.status)
+				}
+				if again := c.read("GET"); again != nil {
+					t.Errorf("another response, %v", again)
+				}
+			})
+		}
 	}
 }
 
