@@ -34,7 +34,11 @@ func WithSession(ctx context.Context, x *Session) context.Context {
 // follow returns config for the connection of hello, whose Session it fills in. A
 // connection without one gets config itself.
 func follow(hello *tls.ClientHelloInfo, config *tls.Config) *tls.Config {
-	x, _ := hello.Context().Value(sessionKey{}).(*Session)
+	ctx := hello.Context()
+	if ctx == nil { // made by hand
+		return config
+	}
+	x, _ := ctx.Value(sessionKey{}).(*Session)
 	if x == nil {
 		return config
 	}
