@@ -5,14 +5,15 @@ import (
 	"strconv"
 	"sync/atomic"
 	"time"
+	"unsafe"
 )
 
 // Source says whether an answer still holds.
 type Source interface {
-	// Current reports whether the server would answer now as it did. It is called
-	// before each use of the answer, from a loop, and may ask the file system, but
-	// must not wait for a client.
-	Current(now time.Time) bool
+	// Current reports whether the server would answer now as it did, and for how long it
+	// need not be asked again. It is called from a loop, and may ask the file system, but must
+	// not wait for a client.
+	Current(now time.Time) (valid time.Duration, ok bool)
 }
 
 // dateLength is that of an HTTP date (RFC 9110 section 5.6.7).
@@ -20,14 +21,15 @@ const dateLength = len("Mon, 02 Jan 2006 15:04:05 GMT")
 
 // answer is a response as it goes over the wire. It does not change.
 type answer struct {
-	key    string
+	key    string // lies in front of wire, so that who compares it has fetched that, too
 	wire   []byte
 	date   int // where the value of Date begins in wire
 	status int
 	body   int // where the body begins
 	source Source
-	used   atomic.Bool // since the clock hand passed
-	slot   int         // place in the ring of its shard, guarded by the shard's mu
+	valid  atomic.Int64 // until then, on the clock of the table, source need not be asked
+	used   atomic.Bool  // since the clock hand passed
+	slot   int          // place in the ring of its shard, guarded by the shard's mu
 }
 
 // newAnswer returns the answer that wire is to the request of key, nil if that cannot
@@ -40,7 +42,10 @@ func newAnswer(key string, wire []byte, source Source) *answer {
 	if !ok {
 		return nil
 	}
-	a := &answer{key: key, wire: append(make([]byte, 0, len(wire)), wire...), date: date, source: source}
+	all := make([]byte, len(key)+len(wire))
+	copy(all, key)
+	copy(all[len(key):], wire)
+	a := &answer{key: unsafe.String(&all[0], len(key)), wire: all[len(key):], date: date, source: source}
 	a.status, _ = strconv.Atoi(string(wire[9:12])) // keepable has seen it
 	a.body = bytes.Index(wire, []byte("\r\n\r\n")) + len("\r\n\r\n")
 	return a

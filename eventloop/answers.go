@@ -14,6 +14,7 @@ const MaxAnswer = 66 << 10
 // goroutines.
 type Answers struct {
 	seed   maphash.Seed
+	epoch  time.Time // zero of the clock of answer.valid
 	shards [answerShards]answerShard
 }
 
@@ -32,14 +33,14 @@ type answerShard struct {
 // places in map and ring, its Source.
 const answerCost = 256
 
-func (a *answer) cost() int64 { return int64(len(a.key)+cap(a.wire)) + answerCost }
+func (a *answer) cost() int64 { return int64(len(a.key)+len(a.wire)) + answerCost }
 
 // NewAnswers returns a table for at most maxBytes of answers, nil for none.
 func NewAnswers(maxBytes int64) *Answers {
 	if maxBytes <= 0 {
 		return nil
 	}
-	t := &Answers{seed: maphash.MakeSeed()}
+	t := &Answers{seed: maphash.MakeSeed(), epoch: time.Now()}
 	for i := range t.shards {
 		t.shards[i].m = make(map[string]*answer)
 		t.shards[i].max = maxBytes / answerShards
@@ -58,11 +59,15 @@ func (t *Answers) get(key []byte, now time.Time) *answer {
 	if a == nil {
 		return nil
 	}
-	if !a.source.Current(now) {
-		s.mu.Lock()
-		s.remove(a)
-		s.mu.Unlock()
-		return nil
+	if clock := int64(now.Sub(t.epoch)); clock >= a.valid.Load() {
+		valid, ok := a.source.Current(now)
+		if !ok {
+			s.mu.Lock()
+			s.remove(a)
+			s.mu.Unlock()
+			return nil
+		}
+		a.valid.Store(clock + int64(valid))
 	}
 	if !a.used.Load() { // it is shared by every processor: written only when it must be
 		a.used.Store(true)

@@ -17,9 +17,16 @@ func response(body string) string {
 }
 
 // testSource is current until it is set to false.
-type testSource struct{ stale atomic.Bool }
+type testSource struct {
+	stale atomic.Bool
+	valid time.Duration
+	asked atomic.Int32
+}
 
-func (s *testSource) Current(time.Time) bool { return !s.stale.Load() }
+func (s *testSource) Current(time.Time) (time.Duration, bool) {
+	s.asked.Add(1)
+	return s.valid, !s.stale.Load()
+}
 
 func TestKeepable(t *testing.T) {
 	const fields = "\r\nDate: " + date + "\r\nContent-Length: 2\r\n\r\n"
@@ -105,6 +112,24 @@ func TestAnswers(t *testing.T) {
 	}
 	if NewAnswers(0) != nil || NewAnswers(-1) != nil {
 		t.Error("a table of no bytes")
+	}
+}
+
+// TestAnswersValid: a source is asked again when the time is up that it named, and not before.
+func TestAnswersValid(t *testing.T) {
+	table, source := NewAnswers(1<<20), &testSource{valid: time.Second}
+	table.put("G/", []byte(response("a")), source)
+	now := time.Now()
+	for _, row := range []struct {
+		after time.Duration
+		asked int32
+	}{{0, 1}, {time.Second - 1, 1}, {time.Second, 2}, {2*time.Second - 1, 2}, {5 * time.Second, 3}} {
+		if table.get([]byte("G/"), now.Add(row.after)) == nil {
+			t.Fatalf("after %v there is no answer", row.after)
+		}
+		if asked := source.asked.Load(); asked != row.asked {
+			t.Errorf("after %v: asked %d times, want %d", row.after, asked, row.asked)
+		}
 	}
 }
 

@@ -478,7 +478,7 @@ func descriptors(t *testing.T) int {
 // panicSource fails when it is asked.
 type panicSource struct{}
 
-func (panicSource) Current(time.Time) bool { panic("no source") }
+func (panicSource) Current(time.Time) (time.Duration, bool) { panic("no source") }
 
 // TestPanic: a panic ends one connection, and nothing else.
 func TestPanic(t *testing.T) {

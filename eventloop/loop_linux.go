@@ -42,7 +42,8 @@ type loop struct {
 	// Belong to the goroutine.
 	peers  map[int]net.Addr // by descriptor, for Options.Given
 	events [batch]unix.EpollEvent
-	ready  int // events to work on
+	ready  int           // events to work on
+	now    time.Duration // when work on them began, on the owner's clock
 	in     [inputBytes]byte
 	out    []byte
 	key    []byte
@@ -103,6 +104,7 @@ func (l *loop) run() {
 	for l.wait() {
 		l.mu.Lock()
 		now := time.Now()
+		l.now = now.Sub(l.owner.epoch)
 		l.setDate(now)
 		for i := range l.ready {
 			l.handle(int(l.events[i].Fd), now)
@@ -162,7 +164,7 @@ func (l *loop) handle(fd int, now time.Time) {
 	case len(input) > 0:
 		l.handOver(fd, input, nil, key)
 	default:
-		l.enqueue(stateIdle, fd, l.owner.clock())
+		l.enqueue(stateIdle, fd, l.now)
 	}
 }
 

@@ -10,20 +10,21 @@ type Source struct {
 	changes uint32 // of e, before the answer was made
 }
 
-// Current reports whether the same request gets the same answer now. It asks the file
-// system as rarely as a request does: once per Options.CacheRevalidate.
-func (s Source) Current(now time.Time) bool {
+// Current reports whether the same request gets the same answer now, and for how long that
+// is as certain as it is for a request that comes here. It asks the file system as rarely as
+// requests do: once per Options.CacheRevalidate.
+func (s Source) Current(now time.Time) (valid time.Duration, ok bool) {
 	if s.e.dropped.Load() || s.e.changes.Load() != s.changes {
-		return false
+		return 0, false
 	}
 	clock := s.h.clock(now)
-	if clock-s.e.checked.Load() < s.h.revalidate {
+	if valid := s.e.checked.Load() + s.h.revalidate - clock; valid > 0 {
 		s.e.touch()
-		return true
+		return time.Duration(valid), true
 	}
 	path := []byte(s.e.path)
 	e, err := s.h.look(path, s.h.table.hash(path), s.e, now, clock)
-	return err == nil && e == s.e
+	return time.Duration(s.h.revalidate), err == nil && e == s.e
 }
 
 // refusesMisses reports whether a miss is answered here, and in one way for every request.
