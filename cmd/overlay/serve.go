@@ -173,6 +173,10 @@ func (s *site) closeListeners() {
 	s.metrics.close()
 }
 
+// responseBuffer is how large a response is, head and body, that leaves with one
+// system call. With fasthttp's 4 KiB, one of 10 KiB took two, and its client woke twice.
+const responseBuffer = 16 << 10
+
 // build makes the chain of handlers.
 func (s *site) build(stdout io.Writer) (err error) {
 	if s.cfg.AccessLog {
@@ -199,6 +203,7 @@ func (s *site) build(stdout io.Writer) (err error) {
 	}
 	s.server = &fasthttp.Server{
 		Name:            "overlay",
+		WriteBufferSize: responseBuffer,
 		CloseOnShutdown: true,
 		Logger:          serverLog{s.log},
 	}

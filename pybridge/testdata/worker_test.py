@@ -608,6 +608,9 @@ class WatchTest(unittest.TestCase):
             self.control.send(b"stop")
             keeper.join()
             self.pool.close()
+            for thread in threading.enumerate():
+                if thread.name.startswith("overlay-"):  # it must not outlive the interpreter
+                    thread.join(self.DEADLINE)
             for each in self.server, theirs, control, self.control:
                 each.close()
 

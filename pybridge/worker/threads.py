@@ -384,9 +384,8 @@ class Pool:
         with self.out_lock:
             self.out.append(frame)
         if hold or (self.right and not self.fast):
-            now = perf_counter()
-            if now > self.renew:
-                self.put_off(now)
+            if not self.right:  # else the alarm has been set for who has the turn
+                self.alarm.set[self.delay]()
         else:
             self.flush()
 

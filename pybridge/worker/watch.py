@@ -211,6 +211,8 @@ class Watch:
                 return max(looks, 1)  # who gets the turn is seen then
         elif rang or self.unread or not moved:
             self.unread = pool.give_back()
+            if not self.unread and not pool.turn.locked():
+                return max(looks, 1)  # a thread is about to read, or to be in the application
         if moved:
             return pool.alarm.looks if rang and pool.right or pool.alarm.looks > 1 else 0
         return max(looks - 1, 0)
