@@ -258,8 +258,7 @@ var errNothingToReplace = errors.New("fallthru: no worker process to replace; on
 // sleep waits until a request needs a worker process. It reports false when
 // the group ends.
 func (k *keeper) sleep() bool {
-	k.group.asleepBy(1)
-	defer k.group.asleepBy(-1)
+	k.group.fallAsleep()
 	for {
 		select {
 		case <-k.group.wake:

@@ -133,12 +133,12 @@ func (g *group) mayStop(m *member) bool {
 	return true
 }
 
-// asleepBy counts the places that are empty until a request needs them.
-func (g *group) asleepBy(n int) {
+// fallAsleep counts one more place that is empty until a request needs it.
+func (g *group) fallAsleep() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.asleep += n
-	if n > 0 && g.queue.length > 0 {
+	g.asleep++
+	if g.queue.length > 0 {
 		g.wakeOne() // it came while the place was being emptied
 	}
 }
@@ -150,6 +150,7 @@ func (g *group) wakeOne() {
 	}
 	select {
 	case g.wake <- struct{}{}:
+		g.asleep-- // here, so that nobody is woken twice
 	default: // one is being woken
 	}
 }

@@ -261,3 +261,32 @@ func TestInactivity(t *testing.T) {
 		})
 	}
 }
+
+// TestWakeOnce: requests that come together while their worker process is started do
+// not have the place filled once more when that has been idle again.
+func TestWakeOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		starts := always(t, nil)
+		g := newTestGroup(t, GroupOptions{Start: starts.start, Processes: 1, Threads: 3, InactivityTimeout: time.Minute})
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		waiters := make([]*waiter, 3)
+		g.mu.Lock()
+		for i := range waiters {
+			waiters[i] = g.newWaiter(nil, time.Now())
+			g.queue.push(waiters[i])
+		}
+		g.mu.Unlock()
+		for _, w := range waiters {
+			<-w.turn
+			w.slot.free()
+		}
+		if n := starts.count(); n != 2 {
+			t.Fatalf("%d starts, want one more than the first", n)
+		}
+		time.Sleep(10 * time.Minute)
+		if n := starts.count(); n != 2 {
+			t.Errorf("%d starts after ten minutes without a request, want 2", n)
+		}
+	})
+}

@@ -62,12 +62,23 @@ func TestStats(t *testing.T) {
 		return n
 	}
 	waitFor(t, "both to be counted", func() bool { return stopped("crash") == 1 && stopped("request_timeout") == 2 })
+	waitFor(t, "all places to be filled", func() bool {
+		successors := 0
+		for _, m := range h.mounts {
+			m.group.mu.Lock()
+			for _, member := range m.group.members {
+				if member.worker.PID() > 3 {
+					successors++
+				}
+			}
+			m.group.mu.Unlock()
+		}
+		return successors == 3
+	})
 	if err := h.Reload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if n := stopped("script_reload"); n != 3 {
-		t.Errorf("after a reload of three: %d", n)
-	}
+	waitFor(t, "three to be counted as reloaded", func() bool { return stopped("script_reload") == 3 })
 	if _, there := h.Stats().Groups[0].Stopped["maximum_requests"]; !there {
 		t.Error("a reason that has not occurred is missing")
 	}
