@@ -45,6 +45,7 @@ from _overlay.wsgi import Exchange, RequestTimeout
 HOLD = 0.0003  # seconds that a request may take while answers are held back
 MAX_HELD = 0.0005  # seconds after which a held answer goes whatever the next request does
 READ_SIZE = 32 * 1024
+CLOSE_ON_EXEC = 0x40000000  # MSG_CMSG_CLOEXEC of Linux, which PyPy does not name
 
 
 def abandon(text):
@@ -264,7 +265,7 @@ class Pool:
 
     def read(self, how=0):
         """Reads once and sorts the frames. Needs the turn. False at the end."""
-        data, ancillary, flags, _ = self.socket.recvmsg(READ_SIZE, 128, how)
+        data, ancillary, flags, _ = self.socket.recvmsg(READ_SIZE, 128, how | CLOSE_ON_EXEC)
         if ancillary:
             self.keep_descriptors(ancillary, flags)
         if not data:

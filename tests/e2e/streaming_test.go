@@ -53,7 +53,7 @@ func eachStreamed(t *testing.T, test func(t *testing.T, s *streamedSite)) {
 	ca := tlstest.NewCA(t)
 	certificate, key := ca.Issue(t).Files(t)
 	args := []string{
-		"--application-type", "module", "--python-path", app(""), "--stream-request-body", "/up/*", "--limit-request-body", "64M", "--access-log",
+		"--application-type", "module", "--python-path", app(""), "--stream-request-body", "/up/*", "--limit-request-body", "40M", "--access-log",
 		"--socket-timeout", "20", "--https-port", "0", "--ssl-certificate-file", certificate, "--ssl-certificate-key-file", key,
 	}
 	start := func(t *testing.T, p *program.Program, python interpreter, more ...string) {
@@ -119,7 +119,7 @@ func (s *streamedSite) awaitLog(t *testing.T, text string, times int) {
 // TestStreamedBodies: bodies that the application reads as they arrive, over each
 // protocol.
 func TestStreamedBodies(t *testing.T) {
-	large := make([]byte, 20<<20)
+	large := make([]byte, 3<<20)
 	for i := range large {
 		large[i] = byte(i * i >> 7)
 	}
@@ -227,7 +227,7 @@ func TestStreamedByteByByte(t *testing.T) {
 			{"chunked, read", "/up/digest", "Expect: 100-continue\r\nTransfer-Encoding: chunked", "3\r\nabc\r\n0\r\n\r\n", []int{100, 200}, false, `"length": 3`},
 			{"not read", "/up/deaf", "Expect: 100-continue\r\nContent-Length: 3", "", []int{200}, true, "answered"},
 			{"read in part", "/up/part", "Content-Length: 100\r\n\r\n" + strings.Repeat("a", 50), "", []int{200}, true, "answered"},
-			{"over the limit in chunks", "/up/digest", "Transfer-Encoding: chunked", chunks(65<<20, 1<<20), []int{413}, true, ""},
+			{"over the limit in chunks", "/up/digest", "Transfer-Encoding: chunked", chunks(41<<20, 1<<20), []int{413}, true, ""},
 			{"malformed chunk", "/up/digest", "Transfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n", "", []int{400}, true, ""},
 			{"received whole elsewhere", "/whole/digest", "Content-Length: 3\r\n\r\nabc", "", []int{200}, false, `"length": 3`},
 		} {
@@ -376,7 +376,7 @@ func chunks(size, each int) string {
 
 // TestStreamedBackPressure: what the application does not read stays with the client.
 func TestStreamedBackPressure(t *testing.T) {
-	const size = 60 << 20
+	const size = 36 << 20
 	data := bytes.Repeat([]byte("0123456789abcdef"), size/16)
 	eachStreamed(t, func(t *testing.T, s *streamedSite) {
 		conn, reader := s.dial(t)
