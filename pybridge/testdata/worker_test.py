@@ -556,6 +556,8 @@ class PoolTest(unittest.TestCase):
                 server.sendmsg([self.frame(number, frames.FLAG_DESCRIPTOR)], rights)
         while len(pool.pending) < 2:
             self.assertTrue(pool.read())
+        for frame in pool.pending:  # what the application starts has no part in them
+            self.assertFalse(os.get_inheritable(frame[4]))
         for frame, want in (pool.pending[1], b"body 2"), (pool.pending[0], b"body 1"):
             self.assertTrue(pool.run(frame, 0.0, 0.0).endswith(want))
 
