@@ -38,8 +38,8 @@ func bodyFinished(ctx *fasthttp.RequestCtx) bool {
 		return drain(ctx.RequestBodyStream())
 	case c.body.close():
 		return false // it was not asked for: nobody knows whether it comes
-	case c.body.shared:
-		return c.body.ended.Load() // who reads it may do so still
+	case c.body.shared && ctx.Response.IsBodyStream():
+		return c.body.ended.Load() // who reads it may do so while the response is sent
 	}
 	// As far as it has arrived: the client may be waiting for the response.
 	c.nowait = true

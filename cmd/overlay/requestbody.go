@@ -152,8 +152,8 @@ func (b *requestBody) close() bool {
 	return b.invite == tooLate
 }
 
-// Share says that another goroutine reads the body from now on, even while the response
-// is sent. Before the response has been sent, it must have stopped.
+// Share says that another goroutine reads the body from now on. When the handler returns
+// it must have stopped or, if the response has a body stream, when that is closed.
 func (b *requestBody) Share() { b.shared = true }
 
 // Interrupt ends a Read that waits for the client, and each one after it. It may be

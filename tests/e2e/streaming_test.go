@@ -226,6 +226,7 @@ func TestStreamedByteByByte(t *testing.T) {
 			{"read", "/up/digest", "Expect: 100-continue\r\nContent-Length: 3", "abc", []int{100, 200}, false, `"length": 3`},
 			{"chunked, read", "/up/digest", "Expect: 100-continue\r\nTransfer-Encoding: chunked", "3\r\nabc\r\n0\r\n\r\n", []int{100, 200}, false, `"length": 3`},
 			{"not read", "/up/deaf", "Expect: 100-continue\r\nContent-Length: 3", "", []int{200}, true, "answered"},
+			{"small and not read", "/up/deaf", "Content-Length: 3\r\n\r\nabc", "", []int{200}, false, "answered"},
 			{"read in part", "/up/part", "Content-Length: 100\r\n\r\n" + strings.Repeat("a", 50), "", []int{200}, true, "answered"},
 			{"over the limit in chunks", "/up/digest", "Transfer-Encoding: chunked", chunks(41<<20, 1<<20), []int{413}, true, ""},
 			{"malformed chunk", "/up/digest", "Transfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n", "", []int{400}, true, ""},
