@@ -13,7 +13,6 @@ application puts a token there, and whoever takes it out has the turn.
 deque.append and deque.pop are atomic, with a GIL and without.
 """
 
-import _socket
 import os
 import sys
 from _socket import MSG_CTRUNC, MSG_DONTWAIT, SCM_RIGHTS, SHUT_RDWR, SOL_SOCKET
@@ -47,10 +46,6 @@ HOLD = 0.0003  # seconds that a request may take while answers are held back
 MAX_HELD = 0.0005  # seconds after which a held answer goes whatever the next request does
 READ_SIZE = 32 * 1024
 CLOSE_ON_EXEC = 0x40000000  # MSG_CMSG_CLOEXEC of Linux, which PyPy does not name
-
-# How to read: what the application starts inherits no request body.
-WAIT = getattr(_socket, "MSG_CMSG_CLOEXEC", 0)  # PyPy does not know it
-LOOK = MSG_DONTWAIT | WAIT
 
 
 def abandon(text):
@@ -268,7 +263,7 @@ class Pool:
 
     # -- reading -------------------------------------------------------------
 
-    def read(self, how=WAIT):
+    def read(self, how=0):
         """Reads once and sorts the frames. Needs the turn. False at the end."""
         data, ancillary, flags, _ = self.socket.recvmsg(READ_SIZE, 128, how | CLOSE_ON_EXEC)
         if ancillary:
@@ -312,7 +307,7 @@ class Pool:
         if not self.turn.acquire(blocking=False):
             return
         try:
-            self.read(LOOK)
+            self.read(MSG_DONTWAIT)
         except BlockingIOError:
             pass
         finally:
@@ -332,9 +327,6 @@ class Pool:
                 numbers = array("i")
                 numbers.frombytes(data[: len(data) - len(data) % numbers.itemsize])
                 self.descriptors.extend(numbers)
-                if not WAIT:
-                    for number in numbers:
-                        os.set_inheritable(number, False)
 
     def steer(self, kind, number, payload):
         """Takes in a frame about a request that is running."""
@@ -440,7 +432,7 @@ class Pool:
         more = True
         try:
             try:
-                more = self.read(LOOK)
+                more = self.read(MSG_DONTWAIT)
             except BlockingIOError:
                 pass
             while self.pending:
