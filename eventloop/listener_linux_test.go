@@ -376,6 +376,42 @@ func TestExpireOrder(t *testing.T) {
 	busy.ended()
 }
 
+// TestExpireUnderLoad: a loop that is never without work closes silent connections as well.
+func TestExpireUnderLoad(t *testing.T) {
+	s := serve(t, Options{IdleTimeout: 100 * time.Millisecond, Loops: 1})
+	silent := s.dial()
+	silent.send(request("/a"))
+	silent.read("/a")
+	var asking sync.WaitGroup
+	stop := make(chan struct{})
+	for range 8 {
+		c := s.dial()
+		const many = 100
+		asking.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if _, err := io.WriteString(c, strings.Repeat(request("/a"), many)); err != nil {
+					t.Error(err)
+					return
+				}
+				for range many {
+					if err := c.tryRead("/a"); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			}
+		})
+	}
+	silent.ended()
+	close(stop)
+	asking.Wait()
+}
+
 // TestClose: what waits is closed, what has been sent is answered, and Accept
 // returns when all is over.
 func TestClose(t *testing.T) {

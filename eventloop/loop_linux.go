@@ -118,9 +118,7 @@ func (l *loop) run() {
 // wait waits for events, and closes what has waited too long. It reports false when the loop is to end.
 func (l *loop) wait() bool {
 	for {
-		if l.ready = poll(l.epfd, &l.events); l.ready > 0 {
-			return !l.owner.stopping.Load()
-		}
+		// Even with work at hand this looks first whether the timer has fired.
 		err := l.raw.Read(func(uintptr) bool {
 			l.ready = poll(l.epfd, &l.events)
 			return l.ready > 0
