@@ -20,8 +20,9 @@
 //
 // Requests take turns (embed_turn.go): one runs after the other as long as the application
 // only computes. Python has a thread for each thread of Go that has run it, for as long as that
-// lives. There are a few more of them than requests at once, and so a few more
-// values of a threading.local, such as database connections.
+// lives. There are more of them than requests at once, by as many as Go has processors
+// at most (raiseProcessors), and so more values of a threading.local, such as database
+// connections. GOMAXPROCS in the environment keeps them fewer.
 //
 // # Sockets
 //

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -55,7 +56,8 @@ func hosts(python interpreter) map[string]host {
 	if cgoProgram != nil && strings.HasPrefix(python.name, "cpython") {
 		all["-embedded"] = host{
 			program: cgoProgram, processes: 1, threads: 5, args: []string{"--embedded-mode"},
-			skip: map[string]string{"failure/(exit.*|killed)": "the application runs in the server process, which ends with it"},
+			spare: 6 + runtime.NumCPU(), // Go runs Python on any thread that it has (pybridge/doc.go)
+			skip:  map[string]string{"failure/(exit.*|killed)": "the application runs in the server process, which ends with it"},
 		}
 		if streams(python) {
 			streamed := all["-embedded"]

@@ -26,6 +26,7 @@ type server struct {
 	mount     string // "" or "/prefix", as it stands in a URL
 	processes int    // 0 when unknown
 	threads   int    // of each process; 0 when unknown
+	spare     int    // threads of which some rest while others run as many requests
 	notes     string // the directory of the notes; "" when it is not on this machine
 	log       func() string
 	skip      map[string]string // patterns of cases, to why they are left out
@@ -65,6 +66,7 @@ func (s *server) connect(t *testing.T) {
 type host struct {
 	program            *program.Program
 	processes, threads int
+	spare              int      // as in server
 	mount              string   // as in server
 	args               []string // more options
 	skip               map[string]string
@@ -96,7 +98,7 @@ func (h host) start(t *testing.T, python string) *server {
 		Env: []string{"CONFORMANCE_NOTES=" + t.TempDir(), "PYTHONDONTWRITEBYTECODE=1"},
 	})
 	s := &server{
-		addr: running.Addr, mount: h.mount, processes: h.processes, threads: h.threads,
+		addr: running.Addr, mount: h.mount, processes: h.processes, threads: h.threads, spare: h.spare,
 		log: running.Log, skip: h.skip, overlay: true,
 	}
 	s.connect(t)
