@@ -33,7 +33,7 @@ def application(environ, start_response):
         hoard.append(bytearray(os.urandom(1 << 20)) * 20)
     elif do == 'oom':
         while True:
-            hoard.append(bytearray(os.urandom(1 << 20)) * 20)
+            hoard.append(b'x' * (64 << 20))
     elif do == 'rlimit':
         before = resource.getrlimit(resource.RLIMIT_AS)
         resource.setrlimit(resource.RLIMIT_AS, (1 << 32, before[1]))
