@@ -213,7 +213,7 @@ func walk(t testing.TB, tree fs.FS, suffix string, visit func(name string, text 
 		if entry.IsDir() && (slices.Contains(ignored, name) || slices.Contains(ignored, entry.Name())) {
 			return fs.SkipDir
 		}
-		if !entry.Type().IsRegular() || !strings.HasSuffix(name, suffix) || name == "overlay" {
+		if !entry.Type().IsRegular() || !strings.HasSuffix(name, suffix) || name == "overlay" || name == ".git" { // a file in a worktree
 			return nil
 		}
 		text, err := fs.ReadFile(tree, name)
