@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -338,7 +339,7 @@ func TestTimeouts(t *testing.T) {
 
 // TestExpireOrder: each of many connections is closed in its turn, a busy one not.
 func TestExpireOrder(t *testing.T) {
-	s := serve(t, Options{IdleTimeout: 200 * time.Millisecond, Loops: 1})
+	s := serve(t, Options{IdleTimeout: time.Second, Loops: 1})
 	busy := s.dial()
 	busy.send(request("/a"))
 	busy.read("/a")
@@ -378,7 +379,7 @@ func TestExpireOrder(t *testing.T) {
 
 // TestExpireUnderLoad: a loop that is never without work closes silent connections as well.
 func TestExpireUnderLoad(t *testing.T) {
-	s := serve(t, Options{IdleTimeout: 100 * time.Millisecond, Loops: 1})
+	s := serve(t, Options{IdleTimeout: time.Second, Loops: 1})
 	silent := s.dial()
 	silent.send(request("/a"))
 	silent.read("/a")
@@ -455,14 +456,14 @@ func TestClose(t *testing.T) {
 	}
 }
 
-// TestCloseUnderLoad: of the requests that clients send while the listener is closed each is
-// answered whole, or its connection is closed without a byte of an answer.
+// TestCloseUnderLoad: each request that clients send on their connections while the
+// listener is closed is answered, and whole.
 func TestCloseUnderLoad(t *testing.T) {
 	before := descriptors(t)
-	for round := range 10 {
+	for range 10 {
 		s := serve(t, Options{})
 		var clients sync.WaitGroup
-		var answered, refused atomic.Int32
+		var answered atomic.Int32
 		for i := range 16 {
 			clients.Go(func() {
 				path := fmt.Sprintf("/%d", i%4*3000)
@@ -472,18 +473,17 @@ func TestCloseUnderLoad(t *testing.T) {
 						return
 					}
 					c := &client{t, conn, bufio.NewReader(conn)}
-					for range 50 {
-						if _, err := io.WriteString(c, request(path)); err != nil {
-							refused.Add(1)
-							break
+					for n := range 50 {
+						_, err := io.WriteString(c, request(path))
+						if err == nil {
+							err = c.tryRead(path)
 						}
-						if first, err := c.in.Peek(1); len(first) == 0 {
-							_ = err
-							refused.Add(1)
-							break
-						}
-						if err := c.tryRead(path); err != nil {
-							t.Errorf("half an answer: %v", err)
+						if err != nil {
+							// The kernel connects until the socket is closed, and resets what
+							// nobody accepted.
+							if n > 0 || !errors.Is(err, syscall.ECONNRESET) {
+								t.Errorf("request %d of a connection: %v", n+1, err)
+							}
 							break
 						}
 						answered.Add(1)
@@ -496,9 +496,6 @@ func TestCloseUnderLoad(t *testing.T) {
 		_ = s.Close()
 		_, _ = s.Accept()
 		clients.Wait()
-		if round == 0 {
-			t.Logf("%d answered, %d connections closed first", answered.Load(), refused.Load())
-		}
 	}
 	eventually(t, "descriptors to be closed", func() bool { return descriptors(t) <= before })
 }

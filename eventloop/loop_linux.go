@@ -275,21 +275,42 @@ func (l *loop) forget(fd int) {
 	delete(l.peers, fd)
 }
 
-// drain ends the loop: requests that have arrived are handed over, connections that
-// have not had one yet as well, and those that wait for their next are closed.
+// lastCall is how long connections that wait between two requests stay open when the
+// listener is closed. A client that was just answered may have sent its next request: it
+// gets an answer, which says that it is the last.
+const lastCall = 100 * time.Millisecond
+
+// drain ends the loop: requests that arrive within lastCall are handed over, connections
+// that have not had one yet in the end as well, and the others are closed.
 func (l *loop) drain() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.stopped = true
-	for s := range states {
-		for l.queues[s].head != 0 {
-			fd := int(l.queues[s].head) - 1
-			n, errno := read(fd, l.in[:])
-			if n > 0 || s == stateNew && errno == syscall.EAGAIN {
-				l.handOver(fd, l.in[:n], nil, "")
-			} else {
-				l.close(fd)
-			}
+	for end := time.Now().Add(lastCall); l.count.Load() > 0 && time.Now().Before(end); {
+		n := poll(l.epfd, &l.events)
+		for i := range n {
+			l.dismiss(int(l.events[i].Fd), false)
 		}
+		if n == 0 {
+			l.mu.Unlock()
+			time.Sleep(time.Millisecond)
+			l.mu.Lock()
+		}
+	}
+	for s := range l.queues {
+		for l.queues[s].head != 0 {
+			l.dismiss(int(l.queues[s].head)-1, state(s) == stateNew)
+		}
+	}
+}
+
+// dismiss hands a connection over with the request that has come on it, or without one if
+// the server is to wait for it, and else closes it. l.mu must be held.
+func (l *loop) dismiss(fd int, wait bool) {
+	n, errno := read(fd, l.in[:])
+	if n > 0 || wait && errno == syscall.EAGAIN {
+		l.handOver(fd, l.in[:n], nil, "")
+	} else {
+		l.close(fd)
 	}
 }
