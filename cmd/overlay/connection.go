@@ -315,16 +315,15 @@ func (c *connection) SetReadDeadline(t time.Time) error {
 
 // SetWriteDeadline takes the time from here on: crypto/tls bounds its last alert so.
 func (c *connection) SetWriteDeadline(t time.Time) error {
-	if !c.writer.off { // HTTP/2 calls this from several goroutines, after SetDeadline
-		c.writer.off = true
-	}
+	c.writer.off.Store(true) // HTTP/2 closes a connection while another goroutine writes
 	return c.Conn.SetWriteDeadline(t)
 }
 
 // SetDeadline hands the keeping of time to the caller, for good: a connection that
 // leaves HTTP/1 (HTTP/2, an upgrade) has other waits than those known here.
 func (c *connection) SetDeadline(t time.Time) error {
-	c.phase, c.writer.off = phaseOwner, true
+	c.phase = phaseOwner
+	c.writer.off.Store(true)
 	return c.Conn.SetDeadline(t)
 }
 

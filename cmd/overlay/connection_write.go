@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"os"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,7 +15,7 @@ import (
 // the queue of a slow client holds megabytes, and takes nothing new for minutes while
 // the client reads on.
 type writeWatch struct {
-	off    bool
+	off    atomic.Bool
 	armed  bool
 	queued int           // bytes in the kernel's queue when something moved last
 	moved  time.Duration // when something moved last, 0: not waiting
@@ -25,7 +26,7 @@ const stepsPerTimeout = 8
 
 // arm sets the write deadline of c unless one is set that has not fired yet.
 func (w *writeWatch) arm(c *connection) {
-	if w.armed || w.off || c.timeouts.silence() <= 0 {
+	if w.armed || w.off.Load() || c.timeouts.silence() <= 0 {
 		return
 	}
 	w.armed = true
@@ -43,7 +44,7 @@ func (w *writeWatch) arm(c *connection) {
 // goesOn judges the error err of a write that has handed n bytes to the kernel: it
 // reports whether the write is to be continued after a new arm.
 func (w *writeWatch) goesOn(c *connection, n int64, err error) bool {
-	if w.off || !errors.Is(err, os.ErrDeadlineExceeded) {
+	if w.off.Load() || !errors.Is(err, os.ErrDeadlineExceeded) {
 		return false
 	}
 	w.armed = false
