@@ -184,14 +184,15 @@ func (l *loop) recoverPanic(fd int) {
 // EAGAIN the client does not take what is then in l.out.
 func (l *loop) answer(fd int, input []byte, now time.Time) (rest []byte, key string, errno syscall.Errno) {
 	l.out = l.out[:0]
-	for len(input) > 0 {
+	answers := l.owner.options.Answers
+	for answers != nil && len(input) > 0 {
 		var h Head
 		length := h.Parse(input)
-		if length == 0 || !l.served(h.Host) || l.owner.options.Answers == nil {
+		if length == 0 || !l.served(h.Host) {
 			break
 		}
 		l.key = h.appendKey(l.key[:0])
-		a := l.owner.options.Answers.get(l.key, now)
+		a := answers.get(l.key, now)
 		if a == nil {
 			if length == len(input) {
 				key = string(l.key)
