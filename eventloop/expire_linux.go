@@ -55,21 +55,12 @@ func (l *loop) expire() {
 		q := &l.queues[s]
 		at := q.deadline(l.entries)
 		for ; at > 0 && at <= now; at = q.deadline(l.entries) {
-			l.expired(int(q.head) - 1)
+			// What has come all the same was late perhaps only because this process was.
+			l.dismiss(int(q.head)-1, false)
 		}
 		if at > 0 && (next == 0 || at < next) {
 			next = at
 		}
 	}
 	l.arm(next)
-}
-
-// expired ends the wait of a connection. What has come all the same was late perhaps only
-// because this process was. l.mu must be held.
-func (l *loop) expired(fd int) {
-	if n, errno := read(fd, l.in[:]); errno == 0 && n > 0 {
-		l.handOver(fd, l.in[:n], nil, "")
-		return
-	}
-	l.close(fd)
 }
