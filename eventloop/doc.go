@@ -27,5 +27,6 @@
 //   - recorder.go: takes down what the server sends
 //   - listener_linux.go: accepts, hands over, takes back, ends
 //   - loop_linux.go: one goroutine and its connections
+//   - linger_linux.go: looks again before it sleeps
 //   - listener_other.go: systems without epoll have no loop
 package eventloop

@@ -44,6 +44,8 @@ type loop struct {
 	events [batch]unix.EpollEvent
 	ready  int           // events to work on
 	now    time.Duration // when work on them began, on the owner's clock
+	linger linger
+	warm   bool // answered a request since the last wait
 	in     [inputBytes]byte
 	out    []byte
 	key    []byte
@@ -61,7 +63,10 @@ func newLoop(owner *Listener) (*loop, error) {
 		_ = unix.Close(epfd)
 		return nil, os.NewSyscallError("fcntl", err)
 	}
-	l := &loop{owner: owner, file: os.NewFile(uintptr(epfd), "epoll"), epfd: epfd, out: make([]byte, 0, outputBytes)}
+	l := &loop{
+		owner: owner, file: os.NewFile(uintptr(epfd), "epoll"), epfd: epfd, out: make([]byte, 0, outputBytes),
+		linger: linger{yield: yield},
+	}
 	o := &owner.options
 	if o.Given != nil {
 		l.peers = make(map[int]net.Addr)
@@ -117,6 +122,12 @@ func (l *loop) run() {
 
 // wait waits for events, and closes what has waited too long. It reports false when the loop is to end.
 func (l *loop) wait() bool {
+	if l.warm && !l.owner.stopping.Load() {
+		l.warm = false
+		if l.ready = l.linger.poll(l.epfd, &l.events); l.ready > 0 {
+			return true
+		}
+	}
 	for {
 		// Even with work at hand this looks first whether the timer has fired.
 		err := l.raw.Read(func(uintptr) bool {
@@ -207,6 +218,7 @@ func (l *loop) answer(fd int, input []byte, now time.Time) (rest []byte, key str
 		if l.peers != nil {
 			l.tell(fd, input[:length], a, now)
 		}
+		l.warm = true
 		at := len(l.out) + a.date
 		l.out = append(l.out, a.wire...)
 		copy(l.out[at:], l.date[:])
