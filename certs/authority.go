@@ -8,9 +8,11 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/big"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -57,7 +59,8 @@ func (o Options) now() func() time.Time {
 }
 
 // Init makes an authority in dir, which it creates. An authority that is there
-// already is opened and stays as it is: created is false.
+// already is opened and stays as it is, but for a revocation list that was lost:
+// created is false. What others have put into the folder is never written over.
 func Init(dir string, o Options) (a *Authority, created bool, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, false, fmt.Errorf("make the authority's folder: %w", err)
@@ -68,15 +71,18 @@ func Init(dir string, o Options) (a *Authority, created bool, err error) {
 	}
 	defer unlock()
 	if a, err := open(dir, o); !errors.Is(err, ErrNoAuthority) {
+		if err == nil {
+			err = a.restoreList()
+		}
 		return a, false, err
 	}
 	domains, networks, err := permitted(o.Names)
 	if err != nil {
 		return nil, false, err
 	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	key, err := newKey(dir)
 	if err != nil {
-		return nil, false, fmt.Errorf("make the authority's key: %w", err)
+		return nil, false, err
 	}
 	now := o.now()()
 	host, err := os.Hostname()
@@ -109,22 +115,66 @@ func Init(dir string, o Options) (a *Authority, created bool, err error) {
 	return a, true, nil
 }
 
-// write puts a new authority into its folder, ca.crt last: with it the authority exists.
+// newKey returns the key for a new authority in dir: one that an Init has left which
+// was interrupted, else a new one. A key of another kind is somebody else's.
+func newKey(dir string) (*ecdsa.PrivateKey, error) {
+	file := filepath.Join(dir, "ca.key")
+	there, err := exists(file)
+	if err != nil {
+		return nil, fmt.Errorf("make the authority's key: %w", err)
+	}
+	if !there {
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			return nil, fmt.Errorf("make the authority's key: %w", err)
+		}
+		return key, nil
+	}
+	key, err := readKey(file)
+	if err != nil || key.Curve != elliptic.P256() {
+		return nil, fmt.Errorf("%w: %s is there without its certificate ca.crt", ErrBroken, file)
+	}
+	return key, nil
+}
+
+// write puts a new authority into its folder. With ca.crt it exists; the list is made
+// again when it is missing.
 func (a *Authority) write() error {
 	key, err := keyPEM(a.key)
 	if err != nil {
 		return err
 	}
-	if err := writeFile(filepath.Join(a.dir, ".gitignore"), []byte("*\n"), 0o644); err != nil {
+	if err := a.keepOutOfGit(); err != nil {
 		return err
 	}
 	if err := writeFile(filepath.Join(a.dir, "ca.key"), key, 0o600); err != nil {
 		return err
 	}
-	if err := a.writeList(&index{}); err != nil {
+	if err := writeFile(a.AnchorFile(), certificatePEM(a.certificate), 0o644); err != nil {
 		return err
 	}
-	return writeFile(a.AnchorFile(), certificatePEM(a.certificate), 0o644)
+	return a.writeList(&index{})
+}
+
+// gitIgnored are the secrets for a .gitignore that is there already.
+const gitIgnored = "# private keys of overlay cert\n*.key\n*.p12\n*.password\n"
+
+// keepOutOfGit writes .gitignore. To one that is there, the secrets are added.
+func (a *Authority) keepOutOfGit() error {
+	name := filepath.Join(a.dir, ".gitignore")
+	text, err := os.ReadFile(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return writeFile(name, []byte("*\n"), 0o644)
+	case err != nil:
+		return err
+	case strings.Contains("\n"+string(text), "\n*\n"), strings.Contains(string(text), gitIgnored):
+		return nil
+	}
+	if len(text) > 0 && text[len(text)-1] != '\n' {
+		text = append(text, '\n')
+	}
+	return writeFile(name, append(text, gitIgnored...), 0o644)
 }
 
 // Open opens the authority in dir; ErrNoAuthority when there is none.
@@ -137,6 +187,11 @@ func open(dir string, o Options) (*Authority, error) {
 		return nil, fmt.Errorf("open the authority: %w", err)
 	}
 	if !there {
+		for _, name := range []string{"index.json", "ca.crl"} { // a new one would write over them
+			if there, err := exists(filepath.Join(dir, name)); err != nil || there {
+				return nil, errors.Join(err, fmt.Errorf("%w: %s has %s, but no ca.crt", ErrBroken, dir, name))
+			}
+		}
 		return nil, fmt.Errorf("%w: %s", ErrNoAuthority, dir)
 	}
 	if a.certificate, err = readCertificate(a.AnchorFile()); err != nil {
@@ -146,7 +201,7 @@ func open(dir string, o Options) (*Authority, error) {
 		return nil, fmt.Errorf("open the authority: %w", err)
 	}
 	if !a.certificate.IsCA || !sameKey(a.certificate, a.key) {
-		return nil, fmt.Errorf("%w: %s", ErrBroken, dir)
+		return nil, fmt.Errorf("%w: ca.crt and ca.key in %s", ErrBroken, dir)
 	}
 	return a, nil
 }

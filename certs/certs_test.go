@@ -1,6 +1,9 @@
 package certs_test
 
 import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -35,6 +38,13 @@ func newAuthority(t testing.TB, names ...string) (*certs.Authority, *time.Time) 
 	}
 	return a, &now
 }
+
+// Object identifiers in DER: how PKCS #12 is encrypted.
+var (
+	oidPBES2       = []byte{0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x05, 0x0d}
+	oidAES256      = []byte{0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x01, 0x2a}
+	oidPBEWithSHA1 = []byte{0x06, 0x0a, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x0c, 0x01}
+)
 
 // contents reads every file of the authority.
 func contents(t testing.TB, a *certs.Authority) map[string]string {
@@ -92,6 +102,9 @@ func TestInit(t *testing.T) {
 		t.Errorf(".gitignore: %q", before[".gitignore"])
 	}
 	c := a.Certificate()
+	if key, ok := c.PublicKey.(*ecdsa.PublicKey); !ok || key.Curve != elliptic.P256() {
+		t.Errorf("key of the authority: %v, want ECDSA P-256", c.PublicKeyAlgorithm)
+	}
 	if c.PublicKeyAlgorithm != x509.ECDSA || !c.MaxPathLenZero || !c.PermittedDNSDomainsCritical {
 		t.Errorf("trust anchor: %v, path length zero %v, constraints critical %v", c.PublicKeyAlgorithm, c.MaxPathLenZero, c.PermittedDNSDomainsCritical)
 	}
@@ -223,7 +236,7 @@ func TestClient(t *testing.T) {
 	if err != nil || !created {
 		t.Fatalf("Client = created %v, %v", created, err)
 	}
-	for _, name := range []string{issued.KeyFile, issued.PKCS12File} {
+	for _, name := range []string{issued.KeyFile, issued.PKCS12File, filepath.Join(a.Dir(), "laptop.password")} {
 		if info, err := os.Stat(name); err != nil || info.Mode() != 0o600 {
 			t.Errorf("%s: %v, %v", name, info.Mode(), err)
 		}
@@ -233,6 +246,9 @@ func TestClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, c, more, err := pkcs12.DecodeChain(bundle, issued.Password)
+	if !bytes.Contains(bundle, oidPBES2) || !bytes.Contains(bundle, oidAES256) || bytes.Contains(bundle, oidPBEWithSHA1) {
+		t.Error("PKCS #12 is not encrypted with AES-256 by way of PBES2 alone")
+	}
 	if err != nil || c.Subject.CommonName != "laptop" || len(more) != 1 || !more[0].Equal(a.Certificate()) {
 		t.Fatalf("PKCS #12: %v, %v", c, err)
 	}
@@ -241,6 +257,15 @@ func TestClient(t *testing.T) {
 	}
 	if got := c.NotAfter; !got.Equal(today.Add(30 * day)) {
 		t.Errorf("expires at %v", got)
+	}
+	if got := c.NotBefore; !got.Before(today.Add(-5 * time.Minute)) {
+		t.Errorf("begins at %v: no use for a device whose clock is behind", got)
+	}
+	if key, ok := c.PublicKey.(*ecdsa.PublicKey); !ok || key.Curve != elliptic.P256() {
+		t.Errorf("key: %v, want ECDSA P-256", c.PublicKeyAlgorithm)
+	}
+	if n := len(c.SerialNumber.Bytes()); c.SerialNumber.Sign() <= 0 || n != 16 {
+		t.Errorf("serial number %v of %d bytes, want a positive one of 16", c.SerialNumber, n)
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(a.Certificate())
@@ -297,6 +322,9 @@ func TestRevoke(t *testing.T) {
 		}
 		if err := list.CheckSignatureFrom(a.Certificate()); err != nil {
 			t.Fatal(err)
+		}
+		if !list.NextUpdate.Equal(a.Certificate().NotAfter) {
+			t.Fatalf("the list is good until %v: nobody is there to renew it", list.NextUpdate)
 		}
 		for _, entry := range list.RevokedCertificateEntries {
 			serials = append(serials, entry.SerialNumber.Text(16))

@@ -26,6 +26,7 @@ var (
 	ErrRevoked      = errors.New("certs: the certificate is revoked")
 	ErrNotPermitted = errors.New("certs: the authority may not sign this name")
 	ErrLife         = errors.New("certs: lifetime out of range")
+	ErrFileThere    = errors.New("certs: a file of that name is there, and not one of this authority's")
 )
 
 // Issued is a certificate with its files.
@@ -40,14 +41,18 @@ type Issued struct {
 // expired.
 const renewBefore = 14 * 24 * time.Hour
 
+// maxHosts bounds the names that a certificate takes over from the one before it.
+const maxHosts = 100
+
 // Server issues a certificate for names, host names and IP addresses; its files
 // are named after the first. One that is there, lasts another two weeks and covers
-// all the names is returned as it is, unless renew says otherwise.
+// all the names is returned as it is. One that has to be replaced keeps its other
+// names: somebody else may be served with it. With renew it is issued anew in any
+// case, and for names alone.
 func (a *Authority) Server(names []string, life time.Duration, renew bool) (issued *Issued, created bool, err error) {
 	if len(names) == 0 {
 		return nil, false, fmt.Errorf("%w: none is given", ErrName)
 	}
-	template := &x509.Certificate{ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
 	var hosts []string
 	for _, name := range names {
 		address, domain, err := parseName(name)
@@ -56,13 +61,12 @@ func (a *Authority) Server(names []string, life time.Duration, renew bool) (issu
 		}
 		if domain == "" {
 			domain = address.String()
-			template.IPAddresses = append(template.IPAddresses, net.IP(address.AsSlice()))
-		} else {
-			template.DNSNames = append(template.DNSNames, domain)
 		}
-		hosts = append(hosts, domain)
+		if !slices.Contains(hosts, domain) {
+			hosts = append(hosts, domain)
+		}
 	}
-	template.Subject = pkix.Name{CommonName: hosts[0]}
+	template := &x509.Certificate{Subject: pkix.Name{CommonName: hosts[0]}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
 	file := strings.NewReplacer("*", "_", ":", "-").Replace(hosts[0])
 	if file == "ca" {
 		return nil, false, fmt.Errorf("%w: %q is the authority's own", ErrClientName, file)
@@ -112,8 +116,14 @@ func (a *Authority) issue(r Record, template *x509.Certificate, life time.Durati
 		case good && !renew:
 			issued, err = a.files(*old)
 			return issued, false, err
+		case !renew:
+			r.Hosts = joined(r.Hosts, old.Hosts)
 		}
 	}
+	if err := a.ours(x, r); err != nil {
+		return nil, false, err
+	}
+	setHosts(template, r.Hosts)
 	now := a.now()
 	template.SerialNumber = newSerial()
 	template.NotBefore, template.NotAfter = now.Add(-clockSkew).UTC(), now.Add(life).UTC()
@@ -136,15 +146,17 @@ func (a *Authority) issue(r Record, template *x509.Certificate, life time.Durati
 	sum := sha256.Sum256(certificate.Raw)
 	r.Serial, r.SHA256 = certificate.SerialNumber.Text(16), hex.EncodeToString(sum[:])
 	r.Begins, r.Expires = certificate.NotBefore, certificate.NotAfter
-	if err := a.writeFiles(r, certificate, key); err != nil {
-		return nil, false, fmt.Errorf("write the certificate of %s: %w", r.Name, err)
-	}
 	if old != nil {
 		old.Replaced = true
 	}
 	x.Certificates = append(x.Certificates, r)
+	// The index first: a certificate that it does not know could not be revoked. Files
+	// that do not fit it are made again the next time.
 	if err := a.writeIndex(x); err != nil {
 		return nil, false, err
+	}
+	if err := a.writeFiles(r, certificate, key); err != nil {
+		return nil, false, fmt.Errorf("write the certificate of %s: %w", r.Name, err)
 	}
 	issued, err = a.files(r)
 	return issued, true, err
@@ -171,13 +183,64 @@ func (a *Authority) good(old, r *Record) (bool, error) {
 			return false, nil
 		}
 	}
-	// Files that someone has removed are made again.
+	// Files that someone has removed are made again, and those of a certificate from
+	// before, whose replacement was interrupted.
 	for _, name := range a.namesOf(*old) {
 		if there, err := exists(name); err != nil || !there {
 			return false, err
 		}
 	}
-	return true, nil
+	sum, err := a.fingerprint(*old)
+	return err == nil && sum == old.SHA256, nil
+}
+
+// fingerprint returns the SHA-256 of the certificate in the file of r.
+func (a *Authority) fingerprint(r Record) (string, error) {
+	c, err := readCertificate(filepath.Join(a.dir, r.Name+".crt"))
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(c.Raw)
+	return hex.EncodeToString(sum[:]), nil
+}
+
+// ours makes sure that the files of r may be written over: there is none, or the
+// certificate is one of the index.
+func (a *Authority) ours(x *index, r Record) error {
+	sum, err := a.fingerprint(r)
+	for _, known := range x.Certificates {
+		// One that is missing or broken was of a certificate of that name, if there was any.
+		if known.Name == r.Name && (err != nil || known.SHA256 == sum) {
+			return nil
+		}
+	}
+	for _, name := range a.namesOf(r) {
+		if there, err := exists(name); err != nil || there {
+			return errors.Join(err, fmt.Errorf("%w: %s", ErrFileThere, name))
+		}
+	}
+	return nil
+}
+
+// joined returns hosts, and behind them those of old, as many as there is room for.
+func joined(hosts, old []string) []string {
+	for _, host := range old {
+		if len(hosts) < maxHosts && !slices.Contains(hosts, host) {
+			hosts = append(hosts, host)
+		}
+	}
+	return hosts
+}
+
+// setHosts makes template one for hosts, which are names or addresses.
+func setHosts(template *x509.Certificate, hosts []string) {
+	for _, host := range hosts {
+		if ip := net.ParseIP(host); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+		} else {
+			template.DNSNames = append(template.DNSNames, host)
+		}
+	}
 }
 
 // allowed makes sure that clients will believe certificate: crypto/x509 signs what

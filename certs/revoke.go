@@ -55,6 +55,22 @@ func (a *Authority) Revoke(name string) (done bool, err error) {
 	return done, nil
 }
 
+// restoreList makes ca.crl anew if it is missing.
+func (a *Authority) restoreList() error {
+	there, err := exists(a.RevocationFile())
+	if there || err != nil {
+		return err
+	}
+	x, err := a.readIndex()
+	if err != nil {
+		return err
+	}
+	if err := a.writeList(x); err != nil {
+		return fmt.Errorf("write the revocation list: %w", err)
+	}
+	return nil
+}
+
 // listIsCurrent reports whether ca.crl is the one that was made of x.
 func (a *Authority) listIsCurrent(x *index) bool {
 	der, err := readBlock(a.RevocationFile(), "X509 CRL")
