@@ -51,10 +51,18 @@ func permitted(names []string) (domains []string, networks []*net.IPNet, err err
 	return domains, networks, nil
 }
 
-// Local reports whether every authority may sign address.
-func Local(address netip.Addr) bool {
-	return slices.ContainsFunc(localNetworks, func(prefix string) bool {
-		return netip.MustParsePrefix(prefix).Contains(address.Unmap())
+// Permits reports whether the authority may sign name, a host name or an address. One
+// that was made under another name of this machine does not know the new one.
+func (a *Authority) Permits(name string) bool {
+	address, domain, err := parseName(name)
+	switch {
+	case err != nil:
+		return false
+	case domain == "":
+		return slices.ContainsFunc(a.certificate.PermittedIPRanges, func(n *net.IPNet) bool { return n.Contains(address.AsSlice()) })
+	}
+	return slices.ContainsFunc(a.certificate.PermittedDNSDomains, func(top string) bool {
+		return strings.EqualFold(domain, top) || len(domain) > len(top) && strings.EqualFold(domain[len(domain)-len(top)-1:], "."+top)
 	})
 }
 

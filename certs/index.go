@@ -33,6 +33,9 @@ type Record struct {
 	Replaced bool `json:"replaced,omitempty"`
 }
 
+// Life is the lifetime that the certificate was asked for with.
+func (r Record) Life() time.Duration { return r.Expires.Sub(r.Begins) - clockSkew }
+
 // index is the file index.json.
 type index struct {
 	ListNumber   int64    `json:"crl_number"` // of ca.crl

@@ -77,12 +77,20 @@ func (a *Authority) Server(names []string, life time.Duration, renew bool) (issu
 // clientName is what a file can be called everywhere.
 var clientName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}$`)
 
+// CheckClientName tells why name is none that a client can have, nil if it is one.
+func CheckClientName(name string) error {
+	if !clientName.MatchString(name) || strings.EqualFold(name, "ca") { // file systems may ignore case
+		return fmt.Errorf("%w: got %q, want letters, digits and . _ @ + - (and not ca)", ErrClientName, name)
+	}
+	return nil
+}
+
 // Client issues a certificate for a person or device. One that is there and has
 // not expired is returned as it is, unless renew says otherwise; a revoked one is
 // ErrRevoked without renew.
 func (a *Authority) Client(name string, life time.Duration, renew bool) (issued *Issued, created bool, err error) {
-	if !clientName.MatchString(name) || strings.EqualFold(name, "ca") { // file systems may ignore case
-		return nil, false, fmt.Errorf("%w: got %q, want letters, digits and . _ @ + - (and not ca)", ErrClientName, name)
+	if err := CheckClientName(name); err != nil {
+		return nil, false, err
 	}
 	template := &x509.Certificate{
 		Subject:     pkix.Name{CommonName: name},

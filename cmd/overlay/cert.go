@@ -6,11 +6,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"overlay/certs"
 	"overlay/tlsauth"
+
+	"github.com/alecthomas/kong"
 )
 
 // certCommand is `overlay cert`: a small authority for sharing files.
@@ -94,7 +97,13 @@ func certError(err error) error {
 	case errors.Is(err, certs.ErrNotPermitted):
 		return withHint(err, "it signs local names, private addresses, and what overlay cert init NAME said: make another one with --dir OTHER")
 	case errors.Is(err, certs.ErrRevoked):
-		return withHint(err, "choose another name, or issue it anew: overlay cert client NAME --renew")
+		return withHint(err, "choose another name, or issue it anew: overlay cert client NAME --renew (or server)")
+	case errors.Is(err, certs.ErrOtherKind):
+		return withHint(err, "choose another name")
+	case errors.Is(err, certs.ErrFileThere):
+		return withHint(err, "move it away, choose another name, or another folder with --dir OTHER")
+	case errors.Is(err, certs.ErrBroken):
+		return withHint(err, "put back what is missing from a copy, or make another one with --dir OTHER")
 	case errors.Is(err, certs.ErrUnknown):
 		return withHint(err, "overlay cert list tells the names")
 	}
@@ -135,7 +144,7 @@ func (c *certServer) Run(cert *certCommand, p *program) error {
 		shellWord(strings.TrimSuffix(issued.CertificateFile, ".crt")))
 }
 
-func (c *certClient) Run(cert *certCommand, p *program) error {
+func (c *certClient) Run(kctx *kong.Context, cert *certCommand, p *program) error {
 	life, err := certLife(c.Days)
 	if err != nil {
 		return err
@@ -152,6 +161,11 @@ func (c *certClient) Run(cert *certCommand, p *program) error {
 		if err := p.say("%s for %s, valid until %s.\n  for browsers and phones  %s, password %s\n  for programs             %s and %s\n",
 			madeOrThere(created), name, date(issued.Expires), issued.PKCS12File, issued.Password, issued.CertificateFile, issued.KeyFile); err != nil {
 			return err
+		}
+		if note := lifeNote(issued, c.Days); note != "" && given(kctx)["days"] > 0 {
+			if err := p.say("  %s: --renew issues it anew\n", note); err != nil {
+				return err
+			}
 		}
 	}
 	return p.say("Ask for it: overlay --https-port 8443 --https-only --ssl-ca-certificate-file %s --ssl-crl-file %s --document-root .\n",
@@ -189,9 +203,9 @@ func certState(r certs.Record, now time.Time) string {
 	case r.Replaced:
 		return "replaced, still good"
 	case left < 48*time.Hour:
-		return count(int(left/time.Hour), "hour left", "hours left")
+		return count(int(left.Round(time.Hour)/time.Hour), "hour left", "hours left")
 	default:
-		return count(int(left/(24*time.Hour)), "day left", "days left")
+		return count(int(left.Round(24*time.Hour)/(24*time.Hour)), "day left", "days left")
 	}
 }
 
@@ -225,6 +239,16 @@ func certLife(days int) (time.Duration, error) {
 	return time.Duration(days) * 24 * time.Hour, nil
 }
 
+// lifeNote says that a certificate was made for another time than days, "" if it was
+// not: then the days that were asked for have no effect.
+func lifeNote(issued *certs.Issued, days int) string {
+	made := int(issued.Life().Round(24*time.Hour) / (24 * time.Hour))
+	if made == days {
+		return ""
+	}
+	return "made for " + count(made, "day", "days") + " before"
+}
+
 func madeOrThere(created bool) string {
 	if created {
 		return "Made a certificate"
@@ -250,7 +274,7 @@ func (s *site) selfMade(info bannerInfo) (tlsauth.Certificate, error) {
 	}
 	names := append([]string{}, s.cfg.Names...)
 	if len(names) == 0 {
-		names = hostNamesOf(info)
+		names = hostNamesOf(a, info)
 	}
 	issued, _, err := a.Server(names, certs.ServerLife, false)
 	if err != nil {
@@ -259,8 +283,9 @@ func (s *site) selfMade(info bannerInfo) (tlsauth.Certificate, error) {
 	return tlsauth.Certificate{File: issued.CertificateFile, KeyFile: issued.KeyFile}, nil
 }
 
-// hostNamesOf lists under which names a browser may find this machine.
-func hostNamesOf(info bannerInfo) []string {
+// hostNamesOf lists under which names a browser may find this machine, those that a
+// may sign: a machine that was renamed after that has to do with its addresses.
+func hostNamesOf(a *certs.Authority, info bannerInfo) []string {
 	names := []string{"localhost", "127.0.0.1", "::1"}
 	if host, err := os.Hostname(); err == nil && hostName.MatchString(host) && host != "localhost" {
 		names = append(names, host)
@@ -269,9 +294,7 @@ func hostNamesOf(info bannerInfo) []string {
 		}
 	}
 	for _, address := range info.Network {
-		if certs.Local(address) {
-			names = append(names, address.String())
-		}
+		names = append(names, address.String())
 	}
-	return names
+	return slices.DeleteFunc(names, func(name string) bool { return !a.Permits(name) })
 }

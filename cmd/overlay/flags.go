@@ -132,11 +132,15 @@ func parse(args []string) (*commandLine, *kong.Context, error) {
 	cli := &commandLine{}
 	parser := newParser(cli)
 	ctx, err := parser.Parse(args)
-	if incomplete := (*kong.ParseError)(nil); errors.As(err, &incomplete) && given(incomplete.Context)["help"] > 0 {
+	var incomplete *kong.ParseError
+	if errors.As(err, &incomplete) && given(incomplete.Context)["help"] > 0 {
 		cli.Help = true // overlay cert --help: what is missing is what is asked for
 		return cli, incomplete.Context, nil
 	}
 	if err != nil {
+		if incomplete != nil && isCommand(incomplete.Context.Selected(), parser.Model) {
+			return nil, nil, explainCommandError(err.Error(), args, incomplete.Context.Selected(), parser.Model)
+		}
 		return nil, nil, explainParseError(err, args, parser.Model)
 	}
 	if err := refuseRepeated(ctx); err != nil {

@@ -68,8 +68,11 @@ func explainParseError(err error, args []string, app *kong.Application) error {
 				return usagef(hint, "unknown command %s", arg)
 			}
 		}
-		return usagef("options such as --access-log take no value; quote a value that holds spaces",
-			"unexpected word %q behind the entry point", word)
+		hint := "options such as --access-log take no value; quote a value that holds spaces"
+		if near := nearest(args[0], subcommands(app.Node)); near != "" && near != app.DefaultCmd.Name {
+			hint = "did you mean overlay " + near + "?"
+		}
+		return usagef(hint, "unexpected word %q behind the entry point", word)
 	}
 	return usagef(valueHint(text, app), "%s", text)
 }
@@ -77,8 +80,16 @@ func explainParseError(err error, args []string, app *kong.Application) error {
 // valueHint helps with a value that a decoder refused; text starts with the name
 // of the option.
 func valueHint(text string, app *kong.Application) string {
+	if hint := flagValueHint(text, serveFlags(app)); hint != "" {
+		return hint
+	}
+	return helpHint
+}
+
+// flagValueHint is valueHint for some options, "" if it is about none of them.
+func flagValueHint(text string, flags []*kong.Flag) string {
 	name, problem, _ := strings.Cut(text, ": ")
-	for _, flag := range serveFlags(app) {
+	for _, flag := range flags {
 		if "--"+flag.Name != name {
 			continue
 		}
@@ -93,21 +104,26 @@ func valueHint(text string, app *kong.Application) string {
 			return fmt.Sprintf("without %s it is %s", name, flag.Default)
 		}
 	}
-	return helpHint
+	return ""
 }
 
-// explainUnknownOption finds out what was meant by name. kong sees -port as -p
-// and a tail, so that the word as typed has to be looked for in args.
-func explainUnknownOption(name string, args []string, app *kong.Application) error {
-	typed := name
+// typedOption returns the option name as it was typed. kong sees -port as -p and a
+// tail, so that the word has to be looked for in args.
+func typedOption(name string, args []string) string {
 	if !strings.HasPrefix(name, "--") {
 		for _, arg := range args {
 			if strings.HasPrefix(arg, name) {
-				typed, _, _ = strings.Cut(arg, "=")
-				break
+				typed, _, _ := strings.Cut(arg, "=")
+				return typed
 			}
 		}
 	}
+	return name
+}
+
+// explainUnknownOption finds out what was meant by name.
+func explainUnknownOption(name string, args []string, app *kong.Application) error {
+	typed := typedOption(name, args)
 	if hint, ok := foreignOptions[typed]; ok {
 		return usagef(hint, "unknown option %s", typed)
 	}

@@ -36,11 +36,19 @@ const (
 // printHelp answers --help: the options of serving, or those of another command.
 func printHelp(w io.Writer, kctx *kong.Context) error {
 	if selected := kctx.Selected(); selected != nil && selected != kctx.Model.DefaultCmd {
-		kctx.Stdout = w
-		return kctx.PrintUsage(false)
+		_, err := w.Write(commandHelp(selected, kctx.Model, terminalWidth(w)))
+		return err
 	}
 	_, err := w.Write(serveHelp(kctx.Model, terminalWidth(w)))
 	return err
+}
+
+// appOption is an option of every command as the help has it.
+func appOption(flag *kong.Flag) string {
+	if flag.Short != 0 {
+		return fmt.Sprintf("-%c, --%s", flag.Short, flag.Name)
+	}
+	return "--" + flag.Name
 }
 
 // serveHelp formats the help for lines of width characters.
@@ -59,11 +67,7 @@ func serveHelp(app *kong.Application, width int) []byte {
 	}
 	out.WriteString("\nOther options:\n")
 	for _, flag := range app.Flags {
-		name := "  --" + flag.Name
-		if flag.Short != 0 {
-			name = fmt.Sprintf("  -%c, --%s", flag.Short, flag.Name)
-		}
-		writeEntry(&out, width, name, flag.Help)
+		writeEntry(&out, width, "  "+appOption(flag), flag.Help)
 	}
 	writeCommands(&out, width, app)
 	fmt.Fprintf(&out, "\nTIME is in seconds, or has a unit: 45, 45s, 2m, 500ms.\n\n%s", helpExamples)

@@ -45,7 +45,8 @@ func TestMain(m *testing.M) {
 //	refuse STATUS ARG...        run overlay ARG..., which must exit with STATUS and
 //	                            write nothing but an error and a hint, a line each
 //	serve [-name NAME] ARG...   start overlay --port 0 ARG... in the background;
-//	                            $URL (and $HTTPS_URL) is where it serves, $PORT the port
+//	                            $URL (and $HTTPS_URL) is where it serves, $PORT the port.
+//	                            serve share ARG... is overlay share --https-port 0 ARG...
 //	get [-X METHOD] [-H 'NAME: VALUE']... [-d BODY|-d @FILE] [-o FILE] [-tls|-metrics] [-cert NAME]
 //	    [-later NAME] [-until STATUS] PATH
 //	                            send a request as written; stdout is the status, the
@@ -185,7 +186,11 @@ func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
 	path, err := exec.LookPath("overlay")
 	ts.Check(err)
 	s := &scriptServer{stdout: &sharedBuffer{}, stderr: &sharedBuffer{}, done: make(chan struct{})}
-	s.cmd = exec.Command(path, append([]string{"--port", "0"}, args...)...)
+	all, scheme := append([]string{"--port", "0"}, args...), "http"
+	if len(args) > 0 && args[0] == "share" {
+		all, scheme = append([]string{"share", "--https-port", "0"}, args[1:]...), "https"
+	}
+	s.cmd = exec.Command(path, all...)
 	s.cmd.Dir = ts.MkAbs(".")
 	for _, v := range []string{"PATH", "HOME", "TMPDIR", "VIRTUAL_ENV", "LANG"} {
 		s.cmd.Env = append(s.cmd.Env, v+"="+ts.Getenv(v))
@@ -202,11 +207,14 @@ func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
 		<-s.done
 	})
 	for deadline := time.Now().Add(scriptTimeout); ; time.Sleep(5 * time.Millisecond) {
-		if urls := bannerURLs(s.stderr.String()); urls["http"] != "" {
+		if urls := bannerURLs(s.stderr.String()); urls[scheme] != "" {
+			if scheme == "https" { // where there is no plain HTTP, it is tried on the port of HTTPS
+				urls["http"] = "http" + strings.TrimPrefix(urls["https"], "https")
+			}
 			ts.Setenv("URL", urls["http"])
 			ts.Setenv("HTTPS_URL", urls["https"])
 			ts.Setenv("METRICS_URL", urls["metrics"])
-			ts.Setenv("PORT", urls["http"][strings.LastIndexByte(urls["http"], ':')+1:len(urls["http"])-1])
+			ts.Setenv("PORT", urls[scheme][strings.LastIndexByte(urls[scheme], ':')+1:len(urls[scheme])-1])
 			return
 		}
 		select {

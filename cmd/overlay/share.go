@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -8,8 +9,10 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"overlay/certs"
 
@@ -32,6 +35,7 @@ type shareCommand struct {
 type share struct {
 	anchor  string
 	clients []*certs.Issued
+	days    int // that were asked for
 }
 
 // Run makes what is not there yet, and serves.
@@ -44,6 +48,19 @@ func (c *shareCommand) Run(_ *kong.Context, p *program) error {
 	if err := apart(c.Folder, dir); err != nil {
 		return err
 	}
+	serving := []string{
+		"--document-root", c.Folder, "--directory-listing", "--directory-download", "--disable-http",
+		"--host", c.Host, "--https-port", strconv.Itoa(c.Port),
+	}
+	// Everything that can be wrong with what was typed is said before anything is made.
+	if _, err := shareConfig(serving); err != nil {
+		return err
+	}
+	for _, name := range c.With {
+		if err := certs.CheckClientName(name); err != nil {
+			return usagef("for example: --with laptop", "--with: %w", err)
+		}
+	}
 	a, _, err := certs.Init(dir, certs.Options{})
 	if err != nil {
 		return certError(err)
@@ -52,34 +69,26 @@ func (c *shareCommand) Run(_ *kong.Context, p *program) error {
 	if ip, err := netip.ParseAddr(c.Host); err == nil && !ip.IsUnspecified() && !ip.IsLoopback() {
 		info.Network = append(info.Network, ip)
 	}
-	server, _, err := a.Server(hostNamesOf(info), certs.ServerLife, false)
+	server, _, err := a.Server(hostNamesOf(a, info), certs.ServerLife, false)
 	if err != nil {
 		return certError(err)
 	}
-	said := &share{anchor: a.AnchorFile()}
-	args := []string{
-		"--document-root", c.Folder, "--directory-listing", "--directory-download", "--disable-http",
-		"--host", c.Host, "--https-port", strconv.Itoa(c.Port),
+	said := &share{anchor: a.AnchorFile(), days: c.Days}
+	serving = append(serving,
 		"--ssl-certificate-file", server.CertificateFile, "--ssl-certificate-key-file", server.KeyFile,
-		"--ssl-ca-certificate-file", a.AnchorFile(), "--ssl-crl-file", a.RevocationFile(),
-	}
-	for _, name := range c.With {
+		"--ssl-ca-certificate-file", a.AnchorFile(), "--ssl-crl-file", a.RevocationFile())
+	for i, name := range c.With {
+		if slices.Contains(c.With[:i], name) {
+			continue
+		}
 		issued, _, err := a.Client(name, life, false)
 		if err != nil {
 			return certError(err)
 		}
 		said.clients = append(said.clients, issued)
-		args = append(args, "--ssl-allow", "/", "sha256="+issued.SHA256)
+		serving = append(serving, "--ssl-allow", "/", "sha256="+issued.SHA256)
 	}
-	cli, kctx, err := parse(args)
-	if err != nil {
-		return err
-	}
-	here, err := os.Getwd()
-	if err != nil {
-		return fmt.Errorf("find the working directory: %w", err)
-	}
-	cfg, err := newConfig(&cli.StartServer, given(kctx), here)
+	cfg, err := shareConfig(serving)
 	if err != nil {
 		return err
 	}
@@ -87,10 +96,28 @@ func (c *shareCommand) Run(_ *kong.Context, p *program) error {
 	return p.serve(context.Background(), cfg, p.stdout, p.stderr)
 }
 
-// apart makes sure that keys are not among the files that are shared.
+// shareConfig is the configuration of overlay with args.
+func shareConfig(args []string) (*config, error) {
+	cli, kctx, err := parse(args)
+	if err != nil {
+		return nil, err
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		return nil, fmt.Errorf("find the working directory: %w", err)
+	}
+	return newConfig(&cli.StartServer, given(kctx), here)
+}
+
+// apart makes sure that folder is one, and that keys are not among the files that are
+// shared.
 func apart(folder, keys string) error {
-	if _, err := os.Stat(folder); err != nil {
+	info, err := os.Stat(folder)
+	if err != nil {
 		return usagef(shellHint(folder), "folder to share: %v", pathError(err))
+	}
+	if !info.IsDir() {
+		return usagef("share the folder that it is in: "+shellWord(filepath.Dir(folder)), "folder to share: %q is not a folder", folder)
 	}
 	if _, inside := within(folder, keys); inside {
 		return withHint(fmt.Errorf("the authority's keys in %s are within the folder to share, %s", keys, folder), "keep them elsewhere: --dir OTHER")
@@ -123,6 +150,10 @@ func (s *share) say(w io.Writer, info bannerInfo) {
 	fmt.Fprintf(&out, "\nOpen %s on a device that has one of these:\n", address)
 	for _, c := range s.clients {
 		fmt.Fprintf(&out, "  %-12s %s\n               password %s, valid until %s\n", c.Name, c.PKCS12File, c.Password, date(c.Expires))
+		if note := lifeNote(c, s.days); note != "" {
+			fmt.Fprintf(&out, "               %s; for %s: overlay cert --dir %s client %s --days %d --renew\n",
+				note, count(s.days, "day", "days"), shellWord(filepath.Dir(s.anchor)), c.Name, s.days)
+		}
 	}
 	fmt.Fprintf(&out, `Bring the file to the device and open it there:
   Android      Settings, Security, Install a certificate, VPN & app user certificate
@@ -131,12 +162,12 @@ func (s *share) say(w io.Writer, info bannerInfo) {
   Windows      double-click: for the current user, in the store it suggests
   Firefox      Settings, Certificates, Your Certificates, Import
   Chromium     chrome://certificate-manager, Your certificates, Import
-The browser warns of the site's own certificate until the device trusts %s.
+The browser warns of the site itself until the device trusts its authority: import %s there, too.
 Take it back: overlay cert --dir %s revoke %s
 `, s.anchor, shellWord(filepath.Dir(s.anchor)), s.clients[0].Name)
 	_, _ = w.Write(appendEscapedLines(nil, out.String())) // the server serves without it
-	if isTerminal(w) {
-		_, _ = w.Write(qrCode(address))
+	if code := qrCode(address); terminalColumns(w) >= qrColumns(code) {
+		_, _ = w.Write(code)
 	}
 }
 
@@ -155,14 +186,27 @@ func (s *share) address(info bannerInfo) string {
 	return urls[0]
 }
 
-// isTerminal reports whether a person reads w.
-func isTerminal(w io.Writer) bool {
+// terminalColumns returns the width of the terminal that a person reads w at, -1
+// when w is none.
+func terminalColumns(w io.Writer) int {
 	if locked, ok := w.(*lockedWriter); ok {
 		w = locked.w
 	}
-	file, ok := w.(*os.File)
-	return ok && windowWidth(file) > 0
+	if file, ok := w.(*os.File); ok && windowWidth(file) > 0 {
+		return windowWidth(file)
+	}
+	return -1
 }
+
+// qrColumns returns the width of what qrCode has drawn, 0 for nothing.
+func qrColumns(code []byte) int {
+	line, _, _ := bytes.Cut(code, []byte{'\n'})
+	line = bytes.TrimSuffix(bytes.TrimPrefix(line, []byte(qrBegin)), []byte(qrEnd))
+	return utf8.RuneCount(line)
+}
+
+// The colours of a line of a QR code, and their end.
+const qrBegin, qrEnd = "\x1b[30;107m", "\x1b[0m"
 
 // appendEscapedLines escapes control characters, but for line feeds.
 func appendEscapedLines(dst []byte, text string) []byte {
@@ -183,7 +227,7 @@ func qrCode(text string) []byte {
 	const quiet = 4
 	var out []byte
 	for y := -quiet; y < code.Size+quiet; y += 2 {
-		out = append(out, "\x1b[30;107m"...)
+		out = append(out, qrBegin...)
 		for x := -quiet; x < code.Size+quiet; x++ {
 			// Black reports false outside of the code.
 			switch top, bottom := code.Black(x, y), code.Black(x, y+1); {
@@ -197,7 +241,7 @@ func qrCode(text string) []byte {
 				out = append(out, ' ')
 			}
 		}
-		out = append(out, "\x1b[0m\n"...)
+		out = append(out, qrEnd+"\n"...)
 	}
 	return out
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -25,6 +26,25 @@ func TestShareAddress(t *testing.T) {
 		if got := (&share{}).address(row.info); got != row.want {
 			t.Errorf("%s: %s, want %s", row.name, got, row.want)
 		}
+	}
+}
+
+// The certificate of the site has every name under which it is found and that the
+// authority may sign, and never one that it may not.
+func TestHostNamesOf(t *testing.T) {
+	a, _, err := certs.Init(t.TempDir(), certs.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	info := bannerInfo{Network: []netip.Addr{netip.MustParseAddr("192.168.1.5"), netip.MustParseAddr("8.8.8.8"), netip.MustParseAddr("fd00::7"), netip.MustParseAddr("2606:4700::1")}}
+	names := hostNamesOf(a, info)
+	for name, want := range map[string]bool{"localhost": true, "127.0.0.1": true, "::1": true, "192.168.1.5": true, "fd00::7": true, "8.8.8.8": false, "2606:4700::1": false} {
+		if slices.Contains(names, name) != want {
+			t.Errorf("%s: %v, want %v in %q", name, !want, want, names)
+		}
+	}
+	if _, _, err := a.Server(names, certs.ServerLife, false); err != nil {
+		t.Error(err)
 	}
 }
 
