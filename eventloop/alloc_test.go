@@ -18,7 +18,7 @@ func TestNoAllocations(t *testing.T) {
 		if h.Parse(request) == 0 {
 			t.Fatal("the request is not plain")
 		}
-		key = h.appendKey(key[:0])
+		key = h.appendKey(key[:0], 'k')
 		return table.get(key, now) != nil
 	}
 	look()
@@ -40,12 +40,12 @@ func BenchmarkLookUp(b *testing.B) {
 	var key []byte
 	var h Head
 	h.Parse(request)
-	table.put(string(h.appendKey(nil)), []byte(response("a")), &testSource{})
+	table.put(string(h.appendKey(nil, 'k')), []byte(response("a")), &testSource{})
 	now := time.Now()
 	b.ReportAllocs()
 	for b.Loop() {
 		h.Parse(request)
-		key = h.appendKey(key[:0])
+		key = h.appendKey(key[:0], 'k')
 		if table.get(key, now) == nil {
 			b.Fatal("no answer")
 		}

@@ -88,26 +88,26 @@ func FuzzKeepable(f *testing.F) {
 func TestAnswers(t *testing.T) {
 	table, source := NewAnswers(1<<20), &testSource{}
 	now := time.Now()
-	if table.get([]byte("G/"), now) != nil {
+	if table.get([]byte("Gk/"), now) != nil {
 		t.Error("an empty table has an answer")
 	}
-	if !table.put("G/", []byte(response("one")), source) || !table.put("G/", []byte(response("two")), source) {
+	if !table.put("Gk/", []byte(response("one")), source) || !table.put("Gk/", []byte(response("two")), source) {
 		t.Fatal("put refuses")
 	}
 	if n, _ := table.Stats(); n != 1 {
 		t.Errorf("%d answers for one key", n)
 	}
-	if a := table.get([]byte("G/"), now); a == nil || string(a.wire) != response("two") {
+	if a := table.get([]byte("Gk/"), now); a == nil || string(a.wire) != response("two") {
 		t.Errorf("get = %v, want the later answer", a)
 	}
 	source.stale.Store(true)
-	if table.get([]byte("G/"), now) != nil {
+	if table.get([]byte("Gk/"), now) != nil {
 		t.Error("got an answer whose source is not current")
 	}
 	if n, bytes := table.Stats(); n != 0 || bytes != 0 {
 		t.Errorf("a stale answer stays: %d answers, %d bytes", n, bytes)
 	}
-	if table.put("G/", []byte("HTTP/1.1 200 OK\r\n\r\n"), source) || table.put("", []byte(response("a")), source) {
+	if table.put("Gk/", []byte("HTTP/1.1 200 OK\r\n\r\n"), source) || table.put("", []byte(response("a")), source) {
 		t.Error("put takes what cannot be sent again")
 	}
 	if NewAnswers(0) != nil || NewAnswers(-1) != nil {
@@ -118,13 +118,13 @@ func TestAnswers(t *testing.T) {
 // TestAnswersValid: a source is asked again when the time is up that it named, and not before.
 func TestAnswersValid(t *testing.T) {
 	table, source := NewAnswers(1<<20), &testSource{valid: time.Second}
-	table.put("G/", []byte(response("a")), source)
+	table.put("Gk/", []byte(response("a")), source)
 	now := time.Now()
 	for _, row := range []struct {
 		after time.Duration
 		asked int32
 	}{{0, 1}, {time.Second - 1, 1}, {time.Second, 2}, {2*time.Second - 1, 2}, {5 * time.Second, 3}} {
-		if table.get([]byte("G/"), now.Add(row.after)) == nil {
+		if table.get([]byte("Gk/"), now.Add(row.after)) == nil {
 			t.Fatalf("after %v there is no answer", row.after)
 		}
 		if asked := source.asked.Load(); asked != row.asked {
@@ -138,21 +138,21 @@ func TestAnswersBound(t *testing.T) {
 	source, now := &testSource{}, time.Now()
 	head := len(response("")) + 4 // digits of the length
 	table := NewAnswers(64 << 20)
-	if !table.put("G/", []byte(response(strings.Repeat("a", MaxAnswer-head))), source) {
+	if !table.put("Gk/", []byte(response(strings.Repeat("a", MaxAnswer-head))), source) {
 		t.Error("an answer of MaxAnswer bytes is not kept")
 	}
-	if table.put("G/", []byte(response(strings.Repeat("a", MaxAnswer-head+1))), source) {
+	if table.put("Gk/", []byte(response(strings.Repeat("a", MaxAnswer-head+1))), source) {
 		t.Error("a longer one is kept")
 	}
 	const most = answerShards * 10 * (answerCost + 300)
 	table = NewAnswers(most)
-	hot := []byte("G/hot")
+	hot := []byte("Gk/hot")
 	table.put(string(hot), []byte(response("hot")), source)
 	for i := range 100_000 {
 		if table.get(hot, now) == nil {
 			t.Fatalf("an answer that is in use was dropped after %d others", i)
 		}
-		table.put(fmt.Sprintf("G/%d", i), []byte(response("cold")), source)
+		table.put(fmt.Sprintf("Gk/%d", i), []byte(response("cold")), source)
 	}
 	n, bytes := table.Stats()
 	if bytes > most || bytes < most/2 || n < answerShards {

@@ -26,6 +26,7 @@
 //   - answers.go: the bounded table of kept answers
 //   - recorder.go: takes down what the server sends
 //   - listener_linux.go: accepts, hands over, takes back, ends
+//   - reserve_linux.go: leaves descriptors for what is served
 //   - loop_linux.go: one goroutine and its connections
 //   - linger_linux.go: looks again before it sleeps
 //   - listener_other.go: systems without epoll have no loop

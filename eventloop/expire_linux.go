@@ -56,7 +56,7 @@ func (l *loop) expire() {
 		at := q.deadline(l.entries)
 		for ; at > 0 && at <= now; at = q.deadline(l.entries) {
 			// What has come all the same was late perhaps only because this process was.
-			l.dismiss(int(q.head)-1, false)
+			l.dismiss(int(q.head) - 1)
 		}
 		if at > 0 && (next == 0 || at < next) {
 			next = at

@@ -18,7 +18,8 @@ type Head struct {
 	Method          byte // 'G' for GET, 'H' for HEAD
 	Target          []byte
 	Host            []byte
-	AcceptEncoding  []byte // nil when there is no such field, as for the next two
+	Accept          []byte // nil when there is no such field, as for the next three
+	AcceptEncoding  []byte
 	IfNoneMatch     []byte
 	IfModifiedSince []byte
 }
@@ -74,6 +75,7 @@ type fields uint8
 const (
 	seenHost fields = 1 << iota
 	seenConnection
+	seenAccept
 	seenAcceptEncoding
 	seenIfNoneMatch
 	seenIfModifiedSince
@@ -96,6 +98,11 @@ func (h *Head) field(line []byte, seen *fields) bool {
 		default:
 			return ignored(name)
 		}
+	case len("accept"):
+		if !equalFold(name, "accept") {
+			return ignored(name)
+		}
+		bit, h.Accept = seenAccept, value
 	case len("connection"):
 		if !equalFold(name, "connection") {
 			return ignored(name)
@@ -135,7 +142,7 @@ func (h *Head) field(line []byte, seen *fields) bool {
 // ignoredPrefixes are ignored, too. Any other field sends its request to the server.
 var ignoredNames = func() (byLength [32][]string) {
 	for _, name := range []string{
-		"accept", "accept-language", "authorization", "cache-control", "cookie", "dnt", "from", "pragma", "priority", "referer",
+		"accept-language", "authorization", "cache-control", "cookie", "dnt", "from", "pragma", "priority", "referer",
 		"save-data", "traceparent", "tracestate", "upgrade-insecure-requests", "user-agent", "via", "forwarded",
 	} {
 		byLength[len(name)] = append(byLength[len(name)], name)
@@ -166,9 +173,10 @@ func ignored(name []byte) bool {
 	return false
 }
 
-// appendKey appends what the answer may depend on. NUL cannot occur in any part.
-func (h *Head) appendKey(key []byte) []byte {
-	key = append(append(key, h.Method), h.Target...)
+// appendKey appends what the answer may depend on. kind is Options.Kind's of Accept. NUL cannot
+// occur in any other part.
+func (h *Head) appendKey(key []byte, kind byte) []byte {
+	key = append(append(key, h.Method, kind), h.Target...)
 	key = append(append(key, 0), h.AcceptEncoding...)
 	key = append(append(key, 0), h.IfNoneMatch...)
 	return append(append(key, 0), h.IfModifiedSince...)

@@ -27,6 +27,9 @@ type Listener struct {
 	running  sync.WaitGroup // everything that serves, or could
 	serving  atomic.Int32   // connections handed over
 	failed   chan error     // one element: why the socket cannot be used any more
+
+	lastDescriptor int           // see awaitDescriptors
+	nextTold       time.Duration // belongs to accept: when it may next complain about that, on clock
 }
 
 // socketListener is what net.TCPListener has.
@@ -47,7 +50,7 @@ func Listen(inner net.Listener, o Options) (*Listener, error) {
 	if n <= 0 {
 		n = runtime.GOMAXPROCS(0)
 	}
-	l := &Listener{options: o, inner: inner, epoch: time.Now(), failed: make(chan error, 1)}
+	l := &Listener{options: o, inner: inner, epoch: time.Now(), failed: make(chan error, 1), lastDescriptor: lastDescriptor()}
 	var err error
 	if l.file, err = socket.File(); err != nil {
 		return nil, err
@@ -163,6 +166,7 @@ func (l *Listener) accept(raw syscall.RawConn) {
 		case err == nil && errno == nil:
 			pause = 0
 			l.place(fd, stateNew)
+			l.awaitDescriptors(fd)
 		case err == nil && errno == unix.ECONNABORTED:
 		case err == nil:
 			// Descriptors or memory have run out. Some will come free.
@@ -196,19 +200,15 @@ func (l *Listener) end() {
 }
 
 // place lets a connection wait in the next loop. When the loops have ended, it is
-// served if a request has come on it, or is its first, and else closed.
+// served if a request comes on it soon, and else closed.
 func (l *Listener) place(fd int, s state) {
-	one := l.loops[int(l.next.Add(1))%len(l.loops)]
-	if one.add(fd, s) {
+	if l.loops[int(l.next.Add(1))%len(l.loops)].add(fd, s) {
 		return
 	}
-	var input [inputBytes]byte
-	n, errno := read(fd, input[:])
-	if n == 0 && (s != stateNew || errno != syscall.EAGAIN) {
-		_ = unix.Close(fd)
-		return
+	h := &Handover{New: s == stateNew, Since: time.Now(), listener: l, call: lastCall, detached: -1}
+	if h.New {
+		h.call = firstCall
 	}
-	h := &Handover{Input: append([]byte(nil), input[:n]...), New: s == stateNew, Since: time.Now(), listener: l, detached: -1}
 	l.serve(h, fd)
 }
 
@@ -223,11 +223,29 @@ func (l *Listener) serve(h *Handover, fd int) {
 			l.report("hand over connection", err)
 			return
 		}
+		if h.call > 0 && !h.await() {
+			_ = h.Conn.Close()
+			return
+		}
 		l.options.Serve(h)
 		if h.detached >= 0 {
 			l.place(h.detached, h.state())
 		}
 	})
+}
+
+// await waits for Input, and reports whether it has come.
+func (h *Handover) await() bool {
+	var input [inputBytes]byte
+	if h.Conn.SetReadDeadline(time.Now().Add(h.call)) != nil {
+		return false
+	}
+	n, _ := h.Conn.Read(input[:])
+	if n == 0 || h.Conn.SetReadDeadline(time.Time{}) != nil {
+		return false
+	}
+	h.Input = append([]byte(nil), input[:n]...)
+	return true
 }
 
 // noDescriptor is how long to wait for a descriptor when they have run out.

@@ -516,7 +516,7 @@ func (panicSource) Current(time.Time) (time.Duration, bool) { panic("no source")
 // TestPanic: a panic ends one connection, and nothing else.
 func TestPanic(t *testing.T) {
 	table := NewAnswers(1 << 20)
-	table.put("G/panic\x00\x00\x00", []byte(response("never sent")), panicSource{})
+	table.put("G\x00/panic\x00\x00\x00", []byte(response("never sent")), panicSource{})
 	told := make(chan error, 1)
 	s := serve(t, Options{Answers: table, Loops: 1, Log: func(_ string, err error) { told <- err }})
 	other, c := s.dial(), s.dial()

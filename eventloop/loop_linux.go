@@ -50,6 +50,8 @@ type loop struct {
 	out    []byte
 	key    []byte
 	host   []byte // the last value of Host that passed Options.Host
+	accept []byte // the last value of Accept that Options.Kind has seen
+	kind   byte   // what it said
 	date   [dateLength]byte
 	second int64
 }
@@ -72,6 +74,9 @@ func newLoop(owner *Listener) (*loop, error) {
 		l.peers = make(map[int]net.Addr)
 	}
 	l.queues[stateNew].timeout, l.queues[stateIdle].timeout = o.NewTimeout, o.IdleTimeout
+	if o.Kind != nil {
+		l.kind = o.Kind(nil)
+	}
 	if o.IdleTimeout > 0 {
 		l.queues[stateWaited].timeout = max(o.IdleTimeout-o.ReturnAfter, time.Millisecond)
 	}
@@ -156,6 +161,9 @@ func (l *loop) setDate(now time.Time) {
 // connection with the rest. l.mu must be held.
 func (l *loop) handle(fd int, now time.Time) {
 	defer l.recoverPanic(fd)
+	if l.entries[fd].queue == nil {
+		return // not here any more, and the number perhaps that of something else
+	}
 	n, errno := read(fd, l.in[:])
 	switch {
 	case errno == syscall.EAGAIN:
@@ -202,7 +210,7 @@ func (l *loop) answer(fd int, input []byte, now time.Time) (rest []byte, key str
 		if length == 0 || !l.served(h.Host) {
 			break
 		}
-		l.key = h.appendKey(l.key[:0])
+		l.key = h.appendKey(l.key[:0], l.kindOf(h.Accept))
 		a := answers.get(l.key, now)
 		if a == nil {
 			if length == len(input) {
@@ -249,6 +257,15 @@ func (l *loop) served(host []byte) bool {
 	return true
 }
 
+// kindOf is Options.Kind. Nearly all requests have the same value.
+func (l *loop) kindOf(accept []byte) byte {
+	if string(accept) != string(l.accept) && l.owner.options.Kind != nil {
+		l.kind = l.owner.options.Kind(accept)
+		l.accept = append(l.accept[:0], accept...)
+	}
+	return l.kind
+}
+
 // flush sends l.out. What the client does not take at once stays there.
 func (l *loop) flush(fd int) syscall.Errno {
 	for len(l.out) > 0 {
@@ -267,10 +284,10 @@ func (l *loop) handOver(fd int, input, output []byte, key string) {
 	since := l.owner.epoch.Add(e.since)
 	isNew := e.queue == &l.queues[stateNew]
 	l.forget(fd)
-	if err := unix.EpollCtl(l.epfd, unix.EPOLL_CTL_DEL, fd, nil); err != nil {
-		l.owner.report("let go of connection", err)
-	}
 	h := &Handover{New: isNew, Since: since, listener: l.owner, detached: -1}
+	if len(input) == 0 && len(output) == 0 {
+		h.call = firstCall
+	}
 	h.Input, h.Output = append([]byte(nil), input...), append([]byte(nil), output...)
 	h.Recorder = Recorder{answers: l.owner.options.Answers, key: key}
 	l.owner.serve(h, fd)
@@ -279,10 +296,15 @@ func (l *loop) handOver(fd int, input, output []byte, key string) {
 // close closes a connection. l.mu must be held.
 func (l *loop) close(fd int) {
 	l.forget(fd)
-	_ = unix.Close(fd) // leaves the epoll instance with its last descriptor
+	_ = unix.Close(fd)
 }
 
+// forget lets go of a connection. That it is closed next is not enough: a child process that was
+// forked meanwhile has it too, and the epoll instance would go on telling of it.
 func (l *loop) forget(fd int) {
+	if err := unix.EpollCtl(l.epfd, unix.EPOLL_CTL_DEL, fd, nil); err != nil {
+		l.owner.report("let go of connection", err)
+	}
 	l.entries[fd].leave(l.entries, fd)
 	l.count.Add(-1)
 	delete(l.peers, fd)
@@ -293,8 +315,11 @@ func (l *loop) forget(fd int) {
 // gets an answer, which says that it is the last.
 const lastCall = 100 * time.Millisecond
 
+// firstCall is how long a new connection may then take to send its first request.
+const firstCall = time.Second
+
 // drain ends the loop: requests that arrive within lastCall are handed over, connections
-// that have not had one yet in the end as well, and the others are closed.
+// that have not had one yet are as well, for firstCall, and the others are closed.
 func (l *loop) drain() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -302,7 +327,7 @@ func (l *loop) drain() {
 	for end := time.Now().Add(lastCall); l.count.Load() > 0 && time.Now().Before(end); {
 		n := poll(l.epfd, &l.events)
 		for i := range n {
-			l.dismiss(int(l.events[i].Fd), false)
+			l.dismiss(int(l.events[i].Fd))
 		}
 		if n == 0 {
 			l.mu.Unlock()
@@ -312,16 +337,21 @@ func (l *loop) drain() {
 	}
 	for s := range l.queues {
 		for l.queues[s].head != 0 {
-			l.dismiss(int(l.queues[s].head)-1, state(s) == stateNew)
+			l.dismiss(int(l.queues[s].head) - 1)
 		}
 	}
 }
 
 // dismiss hands a connection over with the request that has come on it, or without one if
-// the server is to wait for it, and else closes it. l.mu must be held.
-func (l *loop) dismiss(fd int, wait bool) {
+// it is new and the loop ends, and else closes it. l.mu must be held.
+func (l *loop) dismiss(fd int) {
+	defer l.recoverPanic(fd)
+	e := &l.entries[fd]
+	if e.queue == nil {
+		return
+	}
 	n, errno := read(fd, l.in[:])
-	if n > 0 || wait && errno == syscall.EAGAIN {
+	if n > 0 || errno == syscall.EAGAIN && l.stopped && e.queue == &l.queues[stateNew] {
 		l.handOver(fd, l.in[:n], nil, "")
 	} else {
 		l.close(fd)

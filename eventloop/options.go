@@ -9,6 +9,9 @@ import (
 // ErrUnavailable is returned by Listen where there is no epoll.
 var ErrUnavailable = errors.New("eventloop: not on this system")
 
+// errFewDescriptors is reported when connections have to wait for others to end.
+var errFewDescriptors = errors.New("too few file descriptors are left: new connections wait until others end; a higher limit (ulimit -n) lets more in")
+
 // Options says what a Listener does with its connections.
 type Options struct {
 	// Serve serves the connection of h until it is closed, or until h.Detach has
@@ -19,6 +22,9 @@ type Options struct {
 	// Host reports whether a request with this value of Host is served as any other
 	// is; nil: every one. Its answer must not change.
 	Host func(value []byte) bool
+	// Kind tells apart the values of Accept, nil for none, that may get different answers. Its answer
+	// must not change. nil: no answer depends on Accept.
+	Kind func(accept []byte) byte
 	// Given is called for each answer that a loop gives, before it is sent, on the loop's goroutine:
 	// every connection of the loop waits for it. nil: nobody is told.
 	Given func(g *Given)
@@ -46,7 +52,7 @@ type Given struct {
 // Handover is a connection on its way from a loop to the server.
 type Handover struct {
 	Conn *net.TCPConn
-	// Input has been read from the connection and is not answered. It may be empty.
+	// Input has been read from the connection and is not answered. It is empty only if Output is not.
 	Input []byte
 	// Output is to be sent before anything else: the rest of answers that a loop began.
 	Output []byte
@@ -59,6 +65,7 @@ type Handover struct {
 	Recorder Recorder
 
 	listener *Listener
-	detached int  // descriptor that goes back to the loops, -1: none
-	waited   bool // for Options.ReturnAfter
+	call     time.Duration // longest wait for Input, which is empty; 0: no wait
+	detached int           // descriptor that goes back to the loops, -1: none
+	waited   bool          // for Options.ReturnAfter
 }

@@ -59,6 +59,7 @@ func (s *site) listenLoops(limits timeouts) net.Listener {
 		Answers: s.answers,
 		Given:   s.given(),
 		Host:    func(host []byte) bool { return validHost(host) && names.has(host) },
+		Kind:    kindOfPage,
 
 		NewTimeout: limits.header, IdleTimeout: limits.keepAlive, ReturnAfter: returnAfter,
 		Log: func(what string, err error) { s.log.Error("event loop: "+what, "error", err) },
@@ -71,6 +72,14 @@ func (s *site) listenLoops(limits timeouts) net.Listener {
 	}
 	s.loops = loops
 	return loops
+}
+
+// kindOfPage tells those who get error pages in HTML from the others.
+func kindOfPage(accept []byte) byte {
+	if acceptsHTML(accept) {
+		return 'h'
+	}
+	return 't'
 }
 
 // given returns what is to be done for each answer that a loop gives, nil for nothing.

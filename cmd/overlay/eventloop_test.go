@@ -406,3 +406,21 @@ func FuzzLoopHead(f *testing.F) {
 		}
 	})
 }
+
+// TestLoopMissByAccept: a miss is answered in HTML for browsers and in plain text for others, whoever
+// asked first.
+func TestLoopMissByAccept(t *testing.T) {
+	_, address := loopSite(t, nil)
+	c := dialLoop(t, address)
+	for _, accept := range []string{"*/*", "text/html", "*/*", "text/html", "text/html;q=0", ""} {
+		for range 3 {
+			_, body, err := c.exchange("GET /missing HTTP/1.1\r\nHost: a\r\nAccept: " + accept + "\r\n\r\n")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, want := strings.Contains(body, "<html"), accept == "text/html"; got != want {
+				t.Errorf("Accept: %s got %.40q", accept, body)
+			}
+		}
+	}
+}
