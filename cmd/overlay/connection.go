@@ -196,7 +196,7 @@ func (c *connection) readWithin(p []byte) (int, error) {
 	if c.phase == phaseOwner {
 		return c.Conn.Read(p)
 	}
-	if c.goesBack && c.detach(false) {
+	if c.goesBack && c.phase == phaseIdle && c.detach(false) { // not in the middle of a pipelined request
 		return 0, errDetached
 	}
 	deadline := c.readDeadline()
