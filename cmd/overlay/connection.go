@@ -37,8 +37,9 @@ type timeouts struct {
 	response time.Duration
 
 	// Tests alone set these. step is the time between two looks at the progress of a
-	// response, an eighth of that when zero; now replaces clock.
+	// response, an eighth of that when zero; last replaces lastCall, and now clock.
 	step time.Duration
+	last time.Duration
 	now  func() time.Duration
 }
 
@@ -116,7 +117,7 @@ type connection struct {
 	linger atomic.Bool
 
 	// waiting is true while Read waits for the first byte of a request; stopping asks
-	// that Read to take what has arrived, and to end the connection if that is nothing.
+	// that Read to wait for lastCall at most, and to end the connection then.
 	waiting, stopping atomic.Bool
 }
 
@@ -207,11 +208,7 @@ func (c *connection) readWithin(p []byte) (int, error) {
 	}
 	for {
 		if waits && c.stopping.Load() {
-			n, err := readNow(c.Conn, p)
-			if err == errWouldBlock {
-				err = io.EOF
-			}
-			return n, err
+			return c.readLast(p)
 		}
 		if c.armed == 0 && deadline > 0 || c.armed > deadline {
 			c.armRead(deadline)

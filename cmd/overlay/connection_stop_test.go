@@ -6,7 +6,9 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -27,7 +29,7 @@ func TestCloseWhileIdle(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			client, server := tcpPair(t)
-			c := newConnection(server, &timeouts{header: long, keepAlive: long, socket: long})
+			c := newConnection(server, &timeouts{header: long, keepAlive: long, socket: long, last: time.Millisecond})
 			c.enter(row.p)
 			send(t, client, row.sent)
 			pollUntil(t, "what was sent", func() bool { return row.sent == "" || arrived(server) == len(row.sent) })
@@ -41,6 +43,65 @@ func TestCloseWhileIdle(t *testing.T) {
 	}
 }
 
+// TestLastCall: a request that is sent after Close was called, by a client that was just
+// answered, is read as any other.
+func TestLastCall(t *testing.T) {
+	for _, p := range []phase{phaseIdle, phaseNew} {
+		client, server := tcpPair(t)
+		c := newConnection(server, &timeouts{header: long, keepAlive: long, socket: long, last: long})
+		c.enter(p)
+		type result struct {
+			n   int
+			err error
+		}
+		read := make(chan result, 1)
+		buffer := make([]byte, 100)
+		go func() {
+			n, err := c.Read(buffer)
+			read <- result{n, err}
+		}()
+		pollUntil(t, "Read to wait", c.waiting.Load)
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+		send(t, client, plainGet)
+		if r := <-read; r.err != nil || string(buffer[:r.n]) != plainGet {
+			t.Errorf("Read = %q, %v; want the request", buffer[:r.n], r.err)
+		}
+		if c.phase == phaseNew {
+			t.Error("the connection is still new: what follows would not be answered when it is malformed")
+		}
+		// What comes next has its usual time.
+		if _, err := c.Conn.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		c.enter(phaseHead)
+		send(t, client, "more")
+		if n, err := c.Read(buffer); n != 4 || err != nil {
+			t.Errorf("the next Read = %d, %v", n, err)
+		}
+	}
+}
+
+// TestFarewell: once the server is about to stop, each response says that it is the last.
+func TestFarewell(t *testing.T) {
+	s, address := loopSite(t, map[string]string{"a": "a"}, "--cache-size", "0") // no answers from the loop
+	c := dialLoop(t, address)
+	for _, last := range []bool{false, true} {
+		head, _, err := c.exchange("GET /a HTTP/1.1\r\nHost: a\r\n\r\n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(head, "Connection: close"); got != last {
+			t.Errorf("Connection: close: %v, want %v in\n%s", got, last, head)
+		}
+		s.farewell.say(t.Context(), 1)
+	}
+	if n, err := c.in.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("read %d, %v; want the end", n, err)
+	}
+}
+
 // arrived returns how many bytes lie unread in the kernel.
 func arrived(c *net.TCPConn) (n int) {
 	control(c, func(fd int) { n, _ = unix.IoctlGetInt(fd, unix.TIOCINQ) })
@@ -51,7 +112,7 @@ func arrived(c *net.TCPConn) (n int) {
 // the Read that waits, and leaves the closing to whoever reads.
 func TestCloseWakesIdleRead(t *testing.T) {
 	_, server := tcpPair(t)
-	c := newConnection(server, &timeouts{header: long, keepAlive: long, socket: long})
+	c := newConnection(server, &timeouts{header: long, keepAlive: long, socket: long, last: time.Millisecond})
 	c.enter(phaseIdle)
 	ended := make(chan error, 1)
 	go func() {

@@ -119,6 +119,7 @@ type site struct {
 	answers     *eventloop.Answers  // nil when the loops answer nothing
 	loops       *eventloop.Listener // nil without loops
 	hijacked    hijacked
+	farewell    farewell
 }
 
 // listen opens the listeners first, so that a taken port is known before
@@ -220,7 +221,7 @@ func (s *site) build(stdout io.Writer) (err error) {
 	wrap := func(next fasthttp.RequestHandler) fasthttp.RequestHandler {
 		return s.accessLog.wrap(s.metrics.wrap(next))
 	}
-	s.server.Handler = s.hijacked.watch(wrap(s.server.Handler))
+	s.server.Handler = s.hijacked.watch(s.farewell.watch(wrap(s.server.Handler)))
 	s.server.ErrorHandler = s.accessLog.wrapError(s.metrics.wrapError(s.server.ErrorHandler))
 	if s.cfg.HTTP2 {
 		s.h2 = newHTTP2Server(s.cfg, hygiene, gate, wrap)
@@ -278,6 +279,7 @@ func (s *site) shutDown(signals *signals) error {
 		"connections", s.connections(), "graceful_timeout", s.cfg.GracefulTimeout)
 	ctx, cancel := context.WithTimeout(signals.second(), s.cfg.GracefulTimeout)
 	defer cancel()
+	s.farewell.say(ctx, s.connections())
 	s.h2.shutDown(ctx)
 	err := s.server.ShutdownWithContext(ctx)
 	if err == nil {
