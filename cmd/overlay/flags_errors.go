@@ -146,47 +146,6 @@ func serveFlags(app *kong.Application) []*kong.Flag {
 	return slices.Concat(app.Flags, app.DefaultCmd.Flags)
 }
 
-// foreignOptions answers options that people know from the programs which
-// overlay replaces. Those of mod_wsgi-express that only later work will bring are
-// not listed: they get the nearest name or the general hint.
-var foreignOptions = map[string]string{
-	// python -m http.server
-	"-b": "the address to listen on is --host", "--bind": "the address to listen on is --host and --port",
-	"-d": "the folder to serve is --document-root", "--directory": "the folder to serve is --document-root",
-	"-p": "the port is --port", "--protocol": "overlay speaks HTTP/1.1, and needs no option for it",
-	"--cgi": "overlay runs WSGI applications, not CGI scripts",
-	// gunicorn, uwsgi, waitress
-	"-w": "worker processes are --processes", "--workers": "worker processes are --processes",
-	"--worker-class": "threads are --threads; there are no other classes of workers",
-	"--chdir":        "the application's directory is --working-directory",
-	"--pythonpath":   "the option is --python-path", "--wsgi-file": "give the file as the entry point: overlay FILE",
-	"--certfile": "the option is --ssl-certificate-file", "--keyfile": "the option is --ssl-certificate-key-file",
-	"--listen": "the address to listen on is --host and --port", "--env": "the option is --setenv NAME VALUE",
-	// mod_wsgi-express, where overlay has no use for the option
-	"--log-to-terminal": "overlay always logs to the terminal: leave it out",
-	"--chunked-request": "overlay always accepts chunked request bodies: leave it out",
-	"--enable-sendfile": "overlay sends files with sendfile anyway: leave it out",
-	"--server-mpm":      "there is no Apache beneath overlay: leave it out",
-	"--python-eggs":     "eggs are a thing of the past: leave it out",
-	"--rewrite-rules":   "Apache's rewrite rules are not understood",
-	"--include-file":    "Apache's directives are not understood",
-	"--allow-override":  "Apache's .htaccess files are not understood",
-	"--max-clients":     "connections are not limited; see --queue-backlog for requests that wait",
-	"--daemon-backlog":  "the option is --queue-backlog",
-	"-v":                "the option is --version", "-V": "the option is --version",
-}
-
-// foreignCommands answers first words that other programs have there.
-var foreignCommands = map[string]string{
-	"help":         "the option is --help",
-	"version":      "the option is --version",
-	"serve":        "serving needs no word: overlay --document-root DIR, or overlay hello.wsgi",
-	"run":          "serving needs no word: overlay hello.wsgi",
-	"runserver":    "serving needs no word: overlay --application-type module mysite.wsgi",
-	"runmodwsgi":   "serving needs no word: overlay --application-type module mysite.wsgi",
-	"setup-server": "nothing has to be generated: overlay hello.wsgi serves",
-}
-
 // oneOf reports a value that is none of want, with the nearest of them as hint.
 func oneOf(option, got string, want ...string) error {
 	if slices.Contains(want, got) {
