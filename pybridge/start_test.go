@@ -178,6 +178,52 @@ atexit.register(lambda: open(os.path.join(os.path.dirname(__file__), "ended"), "
 	}
 }
 
+// TestStopRunsSIGTERMHandler: a handler that the application has set for SIGTERM runs when the
+// process is stopped, before the exit handlers, whatever becomes of it.
+func TestStopRunsSIGTERMHandler(t *testing.T) {
+	const source = `
+import atexit, signal, sys
+atexit.register(print, "exit handler", flush=True)
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"hello"]
+`
+	for name, tt := range map[string]struct {
+		handler string
+		want    []string
+	}{
+		"none":      {"", []string{"exit handler"}},
+		"returns":   {"lambda number, frame: print('handler', number)", []string{"handler 15", "exit handler"}},
+		"exits":     {"lambda number, frame: sys.exit(print('handler', number))", []string{"handler 15", "exit handler"}},
+		"raises":    {"lambda number, frame: 1 / 0", []string{"exit handler"}},
+		"ignored":   {"signal.SIG_IGN", []string{"exit handler"}},
+		"goes on":   {"lambda number, frame, before=signal.getsignal(15): (print('handler'), before(number, frame))", []string{"handler", "exit handler"}},
+		"default":   {"signal.SIG_DFL", []string{"exit handler"}},
+		"never set": {"signal.getsignal(signal.SIGTERM)", []string{"exit handler"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := source
+			if tt.handler != "" {
+				text += "signal.signal(signal.SIGTERM, " + tt.handler + ")\n"
+			}
+			w, rec := startScript(t, text)
+			w.Stop(t.Context())
+			var got []string
+			for _, line := range rec.printed() {
+				if line, ok := strings.CutPrefix(line, "stdout: "); ok {
+					got = append(got, line)
+				}
+			}
+			if !slices.Equal(got, tt.want) || w.State() != "exit status 0" {
+				t.Errorf("printed %q, state %q; want %q and exit status 0\n%s", got, w.State(), tt.want, rec.logged())
+			}
+			if raised := strings.Contains(strings.Join(rec.printed(), "\n"), "ZeroDivisionError"); raised != (name == "raises") {
+				t.Errorf("an exception in the log: %v\n%q", raised, rec.printed())
+			}
+		})
+	}
+}
+
 // TestStopHangs: exit handlers that do not end are ended with ctx.
 func TestStopHangs(t *testing.T) {
 	w, _ := startScript(t, helloSource+"import atexit, time\natexit.register(time.sleep, 600)\n")

@@ -85,7 +85,7 @@ def main(control_descriptor, data_descriptor, settings):
     errors = streams.install()
     process = host.begin(settings)
     enable_faulthandler()
-    leave_on_signals(control)
+    leave = leave_on_signals(control)
     try:
         application.prepare(settings)
         app, file = application.load(settings)
@@ -108,6 +108,7 @@ def main(control_descriptor, data_descriptor, settings):
     control.send(READY, "\0".join(interpreter()))
     Watch(pool).keep(control_descriptor, control.on_readable)
     process.stopping(control.reason)
+    run_sigterm_handler(leave)
     pool.close()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -152,7 +153,7 @@ def enable_faulthandler():
 
 
 def leave_on_signals(control):
-    """A signal to one worker process replaces it; no request is lost by that."""
+    """A signal to one worker process replaces it; no request is lost by that. Returns the handler."""
     import signal
 
     def leave(number, frame):
@@ -161,3 +162,23 @@ def leave_on_signals(control):
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
         signal.signal(number, leave)
+    return leave
+
+
+def run_sigterm_handler(leave):
+    """Calls the handler that the application has set for SIGTERM in the place of leave.
+
+    Elsewhere that signal is how a server process is told to go, and libraries clean
+    up there. The order of the server process comes without a signal.
+    """
+    import signal
+
+    handler = signal.getsignal(signal.SIGTERM)
+    if handler is leave or not callable(handler):
+        return
+    try:
+        handler(signal.SIGTERM, sys._getframe())
+    except (SystemExit, KeyboardInterrupt):
+        pass  # as it is meant: this process ends
+    except BaseException:
+        sys.stderr.write(describe() + "\n")
