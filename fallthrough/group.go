@@ -46,7 +46,7 @@ type GroupOptions struct {
 	StartupTimeout time.Duration
 	// GracefulTimeout bounds how long a worker process that is replaced may
 	// take to finish the requests that it has. Zero means
-	// DefaultGracefulTimeout.
+	// DefaultGracefulTimeout, a negative value no time.
 	GracefulTimeout time.Duration
 	// ShutdownTimeout bounds the exit handlers of a worker process; then it is
 	// killed. Zero means DefaultShutdownTimeout.

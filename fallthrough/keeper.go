@@ -218,7 +218,11 @@ func (g *group) finish(m *member, reason StopReason) {
 	case <-m.drained:
 	case <-m.worker.Done():
 	case <-timer.C:
-		g.opts.Logger.Warn("worker process is stopped before it has finished", "worker", m.worker.PID(), "graceful_timeout", g.opts.GracefulTimeout)
+		select {
+		case <-m.drained: // there was nothing to wait for
+		default:
+			g.opts.Logger.Warn("worker process is stopped before it has finished", "worker", m.worker.PID(), "graceful_timeout", max(g.opts.GracefulTimeout, 0))
+		}
 	case <-g.hurried.Done():
 	}
 	g.stopWorker(m.worker, reason)

@@ -184,29 +184,33 @@ func TestUsageLimits(t *testing.T) {
 // TestGracefulTimeout: a worker process that is replaced may finish for so
 // long, and is stopped with what it has then.
 func TestGracefulTimeout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		starts := &starts{t: t}
-		hold := make(chan struct{})
-		defer close(hold)
-		starts.make = func(n int) (Worker, error) {
-			return newFakeWorker(n, func(*fasthttp.RequestCtx, *Request) error { <-hold; return nil }), nil
-		}
-		h := newTestHandler(t, Options{Mounts: []Mount{{Path: "/", Group: GroupOptions{Start: starts.start, GracefulTimeout: 10 * time.Second}}}})
-		synctest.Wait()
-		go h.Handle(get(t, "/"))
-		synctest.Wait()
-		first := starts.worker(1)
-		first.leaving <- "SIGTERM"
-		time.Sleep(10*time.Second - time.Millisecond)
-		if n := first.stops.Load(); n != 0 {
-			t.Fatal("stopped before the graceful timeout")
-		}
-		time.Sleep(2 * time.Millisecond)
-		synctest.Wait()
-		if n := first.stops.Load(); n != 1 {
-			t.Fatalf("stopped %d times at the graceful timeout, want once", n)
-		}
-	})
+	for _, tt := range []struct{ timeout, want time.Duration }{
+		{10 * time.Second, 10 * time.Second},
+		{0, DefaultGracefulTimeout},
+		{-1, 0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			starts := &starts{t: t}
+			hold := make(chan struct{})
+			defer close(hold)
+			starts.make = func(n int) (Worker, error) {
+				return newFakeWorker(n, func(*fasthttp.RequestCtx, *Request) error { <-hold; return nil }), nil
+			}
+			h := newTestHandler(t, Options{Mounts: []Mount{{Path: "/", Group: GroupOptions{Start: starts.start, GracefulTimeout: tt.timeout}}}})
+			synctest.Wait()
+			go h.Handle(get(t, "/"))
+			synctest.Wait()
+			first := starts.worker(1)
+			begun := time.Now()
+			first.leaving <- "SIGTERM"
+			for first.stops.Load() == 0 && time.Since(begun) < time.Minute {
+				time.Sleep(time.Millisecond)
+			}
+			if got := time.Since(begun); got < tt.want || got > tt.want+time.Millisecond {
+				t.Errorf("GracefulTimeout %v: stopped after %v, want %v", tt.timeout, got, tt.want)
+			}
+		})
+	}
 }
 
 // TestInactivity: idle worker processes end down to ProcessesMin, and the next

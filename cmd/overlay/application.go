@@ -114,7 +114,7 @@ func groupOptions(cfg *config, start fallthru.Starter, log *slog.Logger) fallthr
 		QueueTimeout:   cfg.QueueTimeout,
 		StartupTimeout: cfg.StartupTimeout,
 
-		GracefulTimeout:   cfg.GracefulTimeout,
+		GracefulTimeout:   noneIfZero(cfg.GracefulTimeout),
 		ShutdownTimeout:   cfg.ShutdownTimeout,
 		MaximumRequests:   cfg.WorkerLimits.MaximumRequests,
 		RestartInterval:   cfg.WorkerLimits.RestartInterval,
