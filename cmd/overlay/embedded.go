@@ -64,13 +64,16 @@ func (k *checker) embedded() error {
 	}
 	for _, option := range []string{
 		"maximum-requests", "restart-interval", "cpu-time-limit", "memory-limit", "inactivity-timeout", "processes-min",
-		"reload-on-changes", "reload-pattern", "disable-reloading", "rolling", "deadlock-timeout",
+		"reload-on-changes", "reload-pattern", "rolling", "deadlock-timeout",
 	} {
 		if k.given[option] > 0 {
 			return usagef("leave out one of them", "--%s has no effect with --embedded-mode: worker processes have it", option)
 		}
 	}
-	k.cfg.Reload = reloadConfig{}
+	if k.Processes == 1 && k.given["disable-reloading"] > 0 {
+		return usagef("leave out one of them", "--disable-reloading has no effect with --embedded-mode: one server process cannot be replaced")
+	}
+	k.cfg.Reload = reloadConfig{Script: k.Processes > 1 && !k.DisableReloading}
 	return nil
 }
 

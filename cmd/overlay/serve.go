@@ -238,7 +238,7 @@ func (s *site) watchReload(ctx context.Context, workers *workerSet) (stop func()
 		app: s.app, log: s.log, workers: workers,
 		modules: reload.Modules, patterns: reload.Patterns, dir: s.cfg.Application.WorkingDirectory,
 	}
-	if reload.Script {
+	if reload.Script && s.heir == nil { // else who looks after this process does
 		r.scripts = sourcesOf(s.cfg)
 	}
 	ctx, cancel := context.WithCancel(ctx)

@@ -357,40 +357,5 @@ func (o *overseer) stop(p *serverProcess) {
 	}
 }
 
-// reload replaces the server processes, one after the other, with each hangup
-// until ctx ends.
-func (o *overseer) reload(ctx context.Context, hangup <-chan os.Signal, processes []chan chan error) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-hangup:
-		}
-		o.log.Info("reloading the application", "reason", "SIGHUP")
-		start := time.Now()
-		err := o.replace(ctx, processes)
-		if err != nil {
-			o.log.Error("not reloaded; the code from before goes on serving", "error", err)
-			continue
-		}
-		o.log.Info("the application is reloaded", "took", time.Since(start).Round(time.Millisecond))
-	}
-}
-
-func (o *overseer) replace(ctx context.Context, processes []chan chan error) error {
-	for _, process := range processes {
-		answer := make(chan error, 1)
-		select {
-		case process <- answer:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-		if err := <-answer; err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // closeQuietly closes a file that nothing was written to that matters.
 func closeQuietly(f *os.File) { _ = f.Close() }
