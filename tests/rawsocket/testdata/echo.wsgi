@@ -3,7 +3,8 @@
 The file named by the variable RECORD gets one line "METHOD PATH" for each
 request that is executed. The response is a JSON object: method, path, query,
 body (ISO-8859-1), and every HTTP_, CONTENT_ and REQUEST_ variable. Of the body of a
-request for /.../part it reads three bytes, of one for /.../none nothing.
+request for /.../part it reads three bytes, of one for /.../none nothing. /big?N answers
+with N bytes.
 """
 
 import json
@@ -15,6 +16,9 @@ record = os.open(os.environ["RECORD"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0
 def application(environ, start_response):
     line = "%s %s\n" % (environ["REQUEST_METHOD"], environ["PATH_INFO"])
     os.write(record, line.encode("latin-1"))
+    if environ["PATH_INFO"] == "/big":
+        start_response("200 OK", [("Content-Type", "application/octet-stream")])
+        return [bytes(int(environ["QUERY_STRING"]))]
     seen = {
         "method": environ["REQUEST_METHOD"],
         "path": environ["PATH_INFO"],
