@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -15,6 +16,9 @@ import (
 type Program struct {
 	File string // the executable
 	dir  string
+	root string // of the repository that it is built from
+
+	touched sync.Once
 }
 
 // Main is what TestMain does in a package two folders below the root of the
@@ -50,21 +54,18 @@ func (p *Program) buildWithCgo(root string) (*Program, error) {
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("go build with cgo: %w\n%s", err, out)
 	}
-	return &Program{File: file}, nil
+	return &Program{File: file, root: root}, nil
 }
 
 // Build builds overlay from the repository at root. With the race detector in
 // the test, the program gets it too; without, it is the one binary without cgo
 // that users get. Remove deletes it.
 func Build(root string) (*Program, error) {
-	if err := touchSources(root); err != nil {
-		return nil, fmt.Errorf("read the sources: %w", err)
-	}
 	dir, err := os.MkdirTemp("", "overlay-e2e-")
 	if err != nil {
 		return nil, err
 	}
-	p := &Program{File: filepath.Join(dir, "overlay"), dir: dir}
+	p := &Program{File: filepath.Join(dir, "overlay"), dir: dir, root: root}
 	args := []string{"build", "-o", p.File}
 	env := append(os.Environ(), "CGO_ENABLED=0")
 	if raceEnabled {
@@ -83,10 +84,19 @@ func Build(root string) (*Program, error) {
 // Remove deletes what Build made.
 func (p *Program) Remove() { os.RemoveAll(p.dir) }
 
-// touchSources opens every file that the program is built from. go test keeps
-// results and answers from them until a file that the test opened has changed;
-// what the go command opened for us does not count.
-func touchSources(root string) error {
+// touchSources opens every file that p is built from, once. go test keeps results and answers
+// from them until a file that the test opened has changed; what the go command opened for
+// us does not count, nor does what TestMain opens before it runs the tests.
+func (p *Program) touchSources(t testing.TB) {
+	t.Helper()
+	p.touched.Do(func() {
+		if err := touch(p.root); err != nil {
+			t.Fatalf("read the sources: %v", err)
+		}
+	})
+}
+
+func touch(root string) error {
 	return filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -95,7 +105,7 @@ func touchSources(root string) error {
 			return fs.SkipDir
 		}
 		switch filepath.Ext(name) {
-		case ".go", ".py", ".mod", ".sum", ".c", ".h":
+		case ".go", ".py", ".wsgi", ".html", ".mod", ".sum", ".c", ".h":
 			f, err := os.Open(name)
 			if err != nil {
 				return err

@@ -46,6 +46,7 @@ type Config struct {
 // does not, and at its end when the program's log holds a data race or a panic.
 func (p *Program) Start(t testing.TB, config Config) *Server {
 	t.Helper()
+	p.touchSources(t)
 	s := &Server{t: t, exited: make(chan struct{})}
 	s.cmd = exec.Command(p.File, append([]string{"--port", "0"}, config.Args...)...)
 	s.cmd.Dir = config.Dir
@@ -134,6 +135,7 @@ func (s *Server) finish() {
 // returns its exit code and what it wrote.
 func (p *Program) Run(t testing.TB, config Config) (code int, stdout, stderr string) {
 	t.Helper()
+	p.touchSources(t)
 	cmd := exec.CommandContext(t.Context(), p.File, config.Args...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
