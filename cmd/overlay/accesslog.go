@@ -142,24 +142,30 @@ func (l *accessLog) begin(ctx *fasthttp.RequestCtx) *accessEntry {
 
 // write adds the line of e to the pending ones.
 func (l *accessLog) write(e *accessEntry) {
-	l.mu.Lock()
-	for len(l.pending) >= accessMaxBytes && !l.closed {
-		l.written.Wait()
-	}
-	if l.closed {
-		l.mu.Unlock()
-		return
-	}
-	first := len(l.pending) == 0
-	l.pending = l.appendLine(l.pending, e, l)
-	full := len(l.pending) >= accessFlushBytes
-	l.mu.Unlock()
+	first, full := l.add(e)
 	if first {
 		wake(l.dirty)
 	}
 	if full {
 		wake(l.full)
 	}
+}
+
+// add reports whether there was no line pending before that of e, and whether there are so
+// many now that they are to be written at once. A panic leaves the log as it was: it must not
+// hold up the others.
+func (l *accessLog) add(e *accessEntry) (first, full bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for len(l.pending) >= accessMaxBytes && !l.closed {
+		l.written.Wait()
+	}
+	if l.closed {
+		return false, false
+	}
+	first = len(l.pending) == 0
+	l.pending = l.appendLine(l.pending, e, l)
+	return first, len(l.pending) >= accessFlushBytes
 }
 
 func wake(c chan struct{}) {

@@ -259,6 +259,9 @@ func (s *site) start() <-chan error {
 		keepAlive: s.cfg.KeepAliveTimeout, socket: s.cfg.SocketTimeout, response: s.cfg.ResponseSocketTimeout,
 	}
 	run := func(l net.Listener) {
+		if _, serves := l.(*eventloop.Listener); !serves {
+			l = &servingListener{Listener: l, serve: s.serveConn, log: s.log}
+		}
 		if err := s.server.Serve(l); err != nil {
 			failed <- fmt.Errorf("serve %s: %w", l.Addr(), err)
 		}
