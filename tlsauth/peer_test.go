@@ -182,8 +182,10 @@ func (b *logBuffer) Write(p []byte) (int, error) {
 	return b.text.Write(p)
 }
 
-func (b *logBuffer) contains(text string) bool {
+func (b *logBuffer) contains(text string) bool { return b.count(text) > 0 }
+
+func (b *logBuffer) count(text string) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return strings.Contains(b.text.String(), text)
+	return strings.Count(b.text.String(), text)
 }

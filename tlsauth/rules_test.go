@@ -2,6 +2,9 @@ package tlsauth_test
 
 import (
 	"bytes"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"path"
 	"strings"
 	"testing"
@@ -281,6 +284,22 @@ func TestPatterns(t *testing.T) {
 	for _, bad := range []string{"", "alice", "cn=", "cn= ", "name=x", "serial=xyz", "sha256=abcd", "cn=a\nb", "cn=a and ", "serial=*"} {
 		if tlsauth.ValidPattern(bad) == nil {
 			t.Errorf("pattern %q is accepted", bad)
+		}
+	}
+}
+
+// An attribute that is there and empty names nobody.
+func TestEmptyNameFitsNothing(t *testing.T) {
+	f := newFixture(t)
+	options := f.options(t)
+	options.Rules = []tlsauth.Rule{{Path: "/", Allow: []string{"cn=*"}}}
+	s := newServer(t, options)
+	for want, name := range map[tlsauth.Verdict]string{tlsauth.NotListed: "", tlsauth.Passed: "x"} {
+		certificate := f.ca.Issue(t, func(c *x509.Certificate) {
+			c.Subject = pkix.Name{ExtraNames: []pkix.AttributeTypeAndValue{{Type: asn1.ObjectIdentifier{2, 5, 4, 3}, Value: name}}}
+		})
+		if got := s.Decide(f.clientOf(t, s, f.clientConfig(certificate.TLS(t))), []byte("/")); got != want {
+			t.Errorf("cn=* for %q: %v, want %v", name, got, want)
 		}
 	}
 }
