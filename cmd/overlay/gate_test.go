@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -194,6 +195,41 @@ func TestGateSpellings(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Whoever is refused has to come again by a new connection: a browser asks for a
+// certificate with a handshake alone, and a revoked one keeps no connection.
+func TestRefusedConnectionEnds(t *testing.T) {
+	s := newGatedSite(t)
+	for target, want := range map[string]struct {
+		status int
+		closes bool
+	}{"/public/a.txt": {200, false}, "/private/file.txt": {403, true}} {
+		client, inner := tcpPair(t)
+		cork := &corkedConn{Conn: newConnection(inner, &timeouts{})}
+		served := &tlsConnection{Conn: tls.Server(cork, s.gate.tls.Config()), inner: cork.Conn.(*connection), cork: cork}
+		conn := tls.Client(client, &tls.Config{RootCAs: s.serverCA.Pool(), ServerName: "localhost"})
+		go func() { _ = s.server.ServeConn(served) }()
+		send(t, conn, "GET "+target+" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		reader := newReader(conn)
+		var response fasthttp.Response
+		if err := response.Read(reader); err != nil {
+			t.Fatalf("GET %s: %v", target, err)
+		}
+		if response.StatusCode() != want.status || response.ConnectionClose() != want.closes {
+			t.Errorf("GET %s: %d, says that the connection ends: %v, want %v", target, response.StatusCode(), response.ConnectionClose(), want)
+		}
+		if want.closes {
+			if _, err := reader.ReadByte(); !errors.Is(err, io.EOF) {
+				t.Errorf("GET %s: the connection goes on: %v", target, err)
+			}
+			continue
+		}
+		send(t, conn, "GET "+target+" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		if err := response.Read(reader); err != nil {
+			t.Errorf("GET %s, the second time: %v", target, err)
+		}
 	}
 }
 
