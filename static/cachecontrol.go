@@ -29,10 +29,10 @@ func newCacheRules(rules []CacheRule) (*cacheRules, error) {
 	for _, r := range rules {
 		r.Pattern = strings.ToLower(strings.TrimPrefix(r.Pattern, "/"))
 		if _, err := path.Match(r.Pattern, ""); err != nil || r.Pattern == "" {
-			return nil, fmt.Errorf("cache-control pattern %q: want a name or path with *, ? and [a-z]", r.Pattern)
+			return nil, fmt.Errorf("got the pattern %q, want a name or path with *, ? and [a-z]", r.Pattern)
 		}
 		if !validFieldValue(r.Value) {
-			return nil, fmt.Errorf("cache-control value %q: control characters are not allowed", r.Value)
+			return nil, fmt.Errorf("got the value %q, want one without control characters", r.Value)
 		}
 		c.rules = append(c.rules, r)
 	}

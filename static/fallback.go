@@ -2,7 +2,6 @@ package static
 
 import (
 	"bytes"
-	"fmt"
 	"strings"
 	"time"
 
@@ -68,14 +67,14 @@ func (h *Handler) ErrorDocument(ctx *fasthttp.RequestCtx, code int) bool {
 // checkFallbacks checks the options of this file.
 func (o *Options) checkFallbacks() error {
 	if o.SPA != "" && !plainPath(o.SPA) {
-		return fmt.Errorf("spa %q: want the URL path of a file, such as /index.html", o.SPA)
+		return optionError("SPA", "got %q, want the URL path of a file", o.SPA)
 	}
 	for code, p := range o.ErrorDocuments {
 		if code < 400 || code > 599 {
-			return fmt.Errorf("error document: status %d: want 400 to 599", code)
+			return optionError("ErrorDocuments", "got status %d, want 400 to 599", code)
 		}
 		if !plainPath(p) {
-			return fmt.Errorf("error document %q: want the URL path of a file, such as /404.html", p)
+			return optionError("ErrorDocuments", "got %q, want the URL path of a file", p)
 		}
 	}
 	return nil
@@ -87,17 +86,17 @@ func (h *Handler) checkPaths() error {
 	check := func(option, p string) error {
 		s := &scratch{}
 		if f, err := h.lookup(s, []byte(p)); err != nil || f.outcome != outcomeFile {
-			return fmt.Errorf("%s %q: no such file in the document root", option, p)
+			return optionError(option, "%q: no such file in the document root", p)
 		}
 		return nil
 	}
 	if h.opts.SPA != "" {
-		if err := check("spa", h.opts.SPA); err != nil {
+		if err := check("SPA", h.opts.SPA); err != nil {
 			return err
 		}
 	}
 	for _, p := range h.opts.ErrorDocuments {
-		if err := check("error document", p); err != nil {
+		if err := check("ErrorDocuments", p); err != nil {
 			return err
 		}
 	}

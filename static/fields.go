@@ -2,7 +2,6 @@ package static
 
 import (
 	"bytes"
-	"fmt"
 	"strings"
 
 	"github.com/valyala/fasthttp"
@@ -30,11 +29,11 @@ func newResponseFields(o *Options) (*responseFields, error) {
 	for _, f := range o.Headers {
 		switch {
 		case !validFieldName(f.Name):
-			return nil, fmt.Errorf("header %q: not a field name", f.Name)
+			return nil, optionError("Headers", "%q is not the name of a field", f.Name)
 		case !validFieldValue(f.Value):
-			return nil, fmt.Errorf("header %s: value %q: control characters are not allowed", f.Name, f.Value)
+			return nil, optionError("Headers", "%s: got the value %q, want one without control characters", f.Name, f.Value)
 		case ownFields[strings.ToLower(f.Name)]:
-			return nil, fmt.Errorf("header %s: is set by overlay for each response", f.Name)
+			return nil, optionError("Headers", "%s is set by overlay for each response", f.Name)
 		}
 		r.names, r.values = append(r.names, []byte(f.Name)), append(r.values, []byte(f.Value))
 	}
@@ -47,7 +46,7 @@ func newResponseFields(o *Options) (*responseFields, error) {
 		case origin == "*":
 			r.anyOrigin = true
 		case origin == "null" || !ok || scheme == "" || rest == "" || strings.ContainsAny(rest, "/?# ") || !validFieldValue(origin):
-			return nil, fmt.Errorf("cors %q: want * or an origin such as https://example.org", origin)
+			return nil, optionError("CORS", "got %q, want * or an origin: scheme, host and perhaps a port", origin)
 		default:
 			r.origins[strings.ToLower(origin)] = true
 		}

@@ -45,36 +45,18 @@ type Handler struct {
 // replaced.
 const refreshInterval = int64(time.Second)
 
-// New returns a Handler for o. An error names the option and what is wrong with it.
+// New returns a Handler for o. An error names the option and what is wrong with it; it
+// is an OptionError where that is one field of o.
 func New(o Options) (*Handler, error) {
-	o, err := o.withDefaults()
-	if err != nil {
-		return nil, err
-	}
-	h := &Handler{opts: o, types: newMediaTypes(), started: time.Now(), nothing: new(entry),
-		revalidate: int64(o.CacheRevalidate), encodeMax: min(encodeMax, o.CacheSize/16), maxOpen: maxOpenFiles(), youngAge: defaultYoungAge,
+	h := &Handler{started: time.Now(), nothing: new(entry), maxOpen: maxOpenFiles(), youngAge: defaultYoungAge,
 		jobs: make(chan job, jobs), stop: make(chan struct{})}
-	if h.hider, err = newHider(o.Hide, o.HideSource); err != nil {
-		return nil, err
-	}
-	if h.rules, err = newCacheRules(o.CacheControl); err != nil {
-		return nil, err
-	}
-	if h.extra, err = newResponseFields(&o); err != nil {
-		return nil, err
-	}
-	if o.MIMETypes != "" {
-		if err := h.types.readFile(o.MIMETypes); err != nil {
-			return nil, err
-		}
-	}
-	if h.trees, err = h.opts.openTrees(); err != nil {
-		return nil, err
-	}
-	if err := h.checkPaths(); err != nil {
+	err := h.prepare(o)
+	if err != nil {
 		h.closeTrees()
 		return nil, err
 	}
+	o = h.opts // with the defaults
+	h.revalidate, h.encodeMax = int64(o.CacheRevalidate), min(encodeMax, o.CacheSize/16)
 	for i, t := range h.trees {
 		t.index = i
 	}

@@ -23,10 +23,10 @@ func newHider(patterns []string, source bool) (*hider, error) {
 	for _, p := range patterns {
 		lower := strings.ToLower(strings.TrimSuffix(p, "/"))
 		if lower == "" {
-			return nil, fmt.Errorf("hide pattern %q: empty", p)
+			return nil, fmt.Errorf("pattern %q is empty", p)
 		}
 		if _, err := path.Match(lower, ""); err != nil {
-			return nil, fmt.Errorf("hide pattern %q: %w", p, err)
+			return nil, fmt.Errorf("pattern %q: %w", p, err)
 		}
 		if strings.Contains(lower, "/") {
 			h.paths = append(h.paths, strings.TrimPrefix(lower, "/"))

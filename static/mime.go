@@ -163,7 +163,7 @@ func (m *mediaTypes) of(name string) []byte {
 func (m *mediaTypes) readFile(name string) error {
 	data, err := os.ReadFile(name)
 	if err != nil {
-		return fmt.Errorf("media types: %w", err)
+		return err
 	}
 	number := 0
 	for line := range strings.Lines(string(data)) {
@@ -175,12 +175,12 @@ func (m *mediaTypes) readFile(name string) error {
 		}
 		kind, sub, ok := strings.Cut(fields[0], "/")
 		if !ok || !validFieldName(kind) || !validFieldName(sub) {
-			return fmt.Errorf("media types: %s, line %d: %q is not a media type", name, number, fields[0])
+			return fmt.Errorf("%s, line %d: %q is not a media type", name, number, fields[0])
 		}
 		for _, ext := range fields[1:] {
 			ext = strings.ToLower(strings.TrimPrefix(ext, "."))
 			if ext == "" || strings.ContainsAny(ext, "/.") {
-				return fmt.Errorf("media types: %s, line %d: %q is not an extension", name, number, ext)
+				return fmt.Errorf("%s, line %d: %q is not an extension", name, number, ext)
 			}
 			m.byExt[ext] = contentType(fields[0])
 		}

@@ -147,12 +147,12 @@ func (o Options) withDefaults() (Options, error) {
 	o.IndexFiles = slices.Clone(o.IndexFiles)
 	for _, name := range o.IndexFiles {
 		if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\\\x00") {
-			return o, fmt.Errorf("index file %q: want a plain file name", name)
+			return o, optionError("IndexFiles", "got %q, want a plain file name", name)
 		}
 	}
 	for _, ext := range o.TryExtensions {
 		if len(ext) < 2 || ext[0] != '.' || strings.ContainsAny(ext, "/\\\x00") {
-			return o, fmt.Errorf("try extension %q: want one such as .html", ext)
+			return o, optionError("TryExtensions", "got %q, want a dot and letters", ext)
 		}
 	}
 	if err := o.checkFallbacks(); err != nil {

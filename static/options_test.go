@@ -31,13 +31,16 @@ func TestNewErrors(t *testing.T) {
 		{"alias of a device", Options{Aliases: []Alias{{"/a", "/dev/null"}}}, "neither a file nor a directory"},
 		{"file for everything", Options{Aliases: []Alias{{"/", p}}}, "whole site"},
 		{"index file with a slash", Options{IndexFiles: []string{"a/b"}}, "want a plain file name"},
-		{"bad pattern", Options{Hide: []string{"["}}, "hide pattern"},
+		{"bad pattern", Options{Hide: []string{"["}}, "Hide: pattern"},
 		{"bad link policy", Options{FollowSymlinks: 9}, "want never, inside or any"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := New(tt.o)
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("New = %v, want an error with %q", err, tt.want)
+			}
+			if checked := Check(tt.o); checked == nil || checked.Error() != err.Error() {
+				t.Errorf("Check = %v, want %v", checked, err)
 			}
 		})
 	}
@@ -66,9 +69,14 @@ func TestExpectationErrors(t *testing.T) {
 		{"cache entries", Options{CacheEntries: 1}},
 	} {
 		tt.o.Root = dir
-		if h, err := New(tt.o); err == nil {
+		h, err := New(tt.o)
+		if err == nil {
 			h.Close()
 			t.Errorf("%s: New = nil error, want one", tt.name)
+			continue
+		}
+		if checked := Check(tt.o); checked == nil || checked.Error() != err.Error() {
+			t.Errorf("%s: Check = %v, want %v", tt.name, checked, err)
 		}
 	}
 }

@@ -32,7 +32,7 @@ func newConfig(c *serveCommand, given map[string]int, dir string) (*config, erro
 	k := &checker{serveCommand: c, given: given, dir: dir, cfg: &config{}}
 	for _, check := range []func() error{
 		k.application, k.entryPoint, k.files, k.serving, k.aliases, k.python, k.mounts,
-		k.numbers, k.streaming, k.workers, k.listener, k.certificate, k.logs, k.metrics, k.embedded, k.effect,
+		k.numbers, k.streaming, k.workers, k.listener, k.certificate, k.logs, k.metrics, k.embedded, k.effect, k.servable,
 	} {
 		if err := check(); err != nil {
 			return nil, err

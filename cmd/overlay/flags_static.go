@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -138,6 +139,33 @@ func (k *checker) servedFiles() error {
 			f.ErrorDocuments = map[int]string{}
 		}
 		f.ErrorDocuments[status] = document.Value
+	}
+	return nil
+}
+
+// fileOptionsOf gives for a field of static.Options the option it comes from, and an
+// example.
+var fileOptionsOf = map[string][2]string{
+	"IndexFiles": {"directory-index", "index.html"}, "TryExtensions": {"try-extension", ".html"}, "SPA": {"spa", "/index.html"},
+	"ErrorDocuments": {"error-document", "404 /404.html"}, "Hide": {"hide", "'*.bak'"}, "CORS": {"cors", "https://example.org"},
+	"Headers": {"header", "X-Frame-Options DENY"}, "CacheControl": {"cache-control", "'*.css' max-age=3600"}, "MIMETypes": {"mime-types", "/etc/mime.types"},
+}
+
+// servable tries whether static can serve with the options, before anything is
+// started.
+func (k *checker) servable() error {
+	if k.cfg.DocumentRoot == "" && len(k.cfg.URLAliases) == 0 {
+		return nil
+	}
+	err := static.Check(k.cfg.staticOptions())
+	var option *static.OptionError
+	if errors.As(err, &option) {
+		if known, ok := fileOptionsOf[option.Option]; ok {
+			return usagef("for example: --"+known[0]+" "+known[1], "--%s: %w", known[0], option.Err)
+		}
+	}
+	if err != nil {
+		return usagef("", "%w", err)
 	}
 	return nil
 }

@@ -14,7 +14,7 @@ import (
 // TestServingOptions: each option arrives in static.Options.
 func TestServingOptions(t *testing.T) {
 	dir := newTestFolder(t)
-	for name, text := range map[string]string{"mime.types": "text/x-test test\n", "redirects": "/old /new 301\n", "secret": "0123456789abcdef\n"} {
+	for name, text := range map[string]string{"mime.types": "text/x-test test\n", "htdocs/404.html": "x", "htdocs/500.html": "x", "redirects": "/old /new 301\n", "secret": "0123456789abcdef\n"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -70,6 +70,17 @@ func TestServingOptionErrors(t *testing.T) {
 		{"--error-document 200 /x.html", "want 400 to 599"},
 		{"--error-document x /x.html", "want 400 to 599"},
 		{"--error-document 404 /x.html --error-document 404 /y.html", "404 is given twice"},
+		{"--error-document 404 x.html", `--error-document: got "x.html", want the URL path of a file`},
+		{"--error-document 404 /missing.html", `--error-document: "/missing.html": no such file in the document root`},
+		{"--spa x.html", `--spa: got "x.html", want the URL path of a file`},
+		{"--spa /missing.html", `--spa: "/missing.html": no such file in the document root`},
+		{"--try-extension html", `--try-extension: got "html", want a dot and letters`},
+		{"--cors example.org", `--cors: got "example.org", want * or an origin`},
+		{"--cors https://example.org/", `--cors: got`},
+		{"--header X: y", `--header: "X:" is not the name of a field`},
+		{"--header Content-Type y", "--header: Content-Type is set by overlay"},
+		{"--cache-control [ x", `--cache-control: got the pattern "["`},
+		{"--mime-types redirects", `--mime-types: `},
 		{"--cache-entries 63", "--cache-entries: got 63, want 64 or more"},
 		{"--mime-types missing", "missing"},
 		{"--redirects-file redirects", "--redirects-file"},
