@@ -37,9 +37,10 @@ type timeouts struct {
 	response time.Duration
 
 	// Tests alone set these. step is the time between two looks at the progress of a
-	// response, an eighth of that when zero; last replaces lastCall, and now clock.
+	// response, an eighth of that when zero; last replaces lastCall, park parkAfter, and now clock.
 	step time.Duration
 	last time.Duration
+	park time.Duration
 	now  func() time.Duration
 }
 
@@ -105,6 +106,8 @@ type connection struct {
 	fromFile bool   // the response under way is one that a loop could give the next time
 	inARow   int    // such responses since the last other one
 	patience int    // so many of them send the connection back
+
+	parks bool // see connection_park.go
 
 	writer writeWatch
 	raw    rawConnection // see SyscallConn
@@ -232,6 +235,9 @@ func (c *connection) readWithin(p []byte) (int, error) {
 			// machine a deadline passes before the read is even tried.
 			if n, nowErr := readNow(c.Conn, p); nowErr != errWouldBlock {
 				return n, c.readError(nowErr)
+			}
+			if c.mayPark() {
+				return 0, errParked
 			}
 			if c.phase != phaseIdle || c.handover == nil {
 				return 0, err

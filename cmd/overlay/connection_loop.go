@@ -87,8 +87,11 @@ func (c *connection) detach(waited bool) bool {
 }
 
 // idleLimit is how long to wait for the next request: until the connection goes back,
-// if it can and would not time out before.
+// if it can and would not time out before, or until it is parked.
 func (c *connection) idleLimit() time.Duration {
+	if c.mayPark() {
+		return c.timeouts.parkAfter()
+	}
 	if limit := c.timeouts.keepAlive; c.handover == nil || limit > 0 && limit <= returnAfter {
 		return limit
 	}

@@ -41,6 +41,7 @@ type servingListener struct {
 	serve   func(net.Conn)
 	log     *slog.Logger
 	running sync.WaitGroup
+	parking *parking
 }
 
 // Accept waits until the listener is closed and every connection has been served, and then
@@ -51,8 +52,9 @@ func (l *servingListener) Accept() (net.Conn, error) {
 		switch {
 		case err == nil:
 			pause = 0
-			l.running.Go(func() { l.serve(c) })
+			l.running.Go(func() { l.run(c) })
 		case errors.Is(err, net.ErrClosed):
+			l.parking.stop()
 			l.running.Wait()
 			return nil, err
 		case passes(err):
@@ -64,6 +66,23 @@ func (l *servingListener) Accept() (net.Conn, error) {
 		default:
 			return nil, err
 		}
+	}
+}
+
+// run serves c until it ends or is parked.
+func (l *servingListener) run(c net.Conn) {
+	l.serve(c)
+	if c, ok := c.(*tlsConnection); ok && c.parked.Swap(false) {
+		l.running.Go(func() { l.await(c) }) // this goroutine's stack has grown
+	}
+}
+
+// await waits for the next request on c and serves it, or closes c.
+func (l *servingListener) await(c *tlsConnection) {
+	if l.parking.await(c) {
+		l.run(c)
+	} else {
+		_ = c.Close()
 	}
 }
 

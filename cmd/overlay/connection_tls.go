@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"sync/atomic"
 
 	"overlay/tlsauth"
 )
@@ -18,6 +19,10 @@ type tlsConnection struct {
 
 	session tlsauth.Session
 	hold    continueHold
+
+	parked   atomic.Bool // Read has said errParked: Close leaves the connection open
+	first    [1]byte     // of a request, read while it was parked
+	hasFirst bool
 }
 
 // Handshake is called by fasthttp before the first request.
@@ -43,7 +48,9 @@ func (l *tlsConnectionListener) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	cork := &corkedConn{Conn: c}
-	return &tlsConnection{Conn: tls.Server(cork, l.config), inner: c.(*connection), cork: cork}, nil
+	inner := c.(*connection)
+	inner.parks = canPark
+	return &tlsConnection{Conn: tls.Server(cork, l.config), inner: inner, cork: cork}, nil
 }
 
 // Read reports the end of the connection within a body, as connection does: whether
@@ -53,7 +60,14 @@ func (c *tlsConnection) Read(p []byte) (int, error) {
 		p[0] = 0
 		return 1, nil
 	}
+	if c.hasFirst {
+		return c.readFirst(p), nil
+	}
 	n, err := c.Conn.Read(p)
+	if err == errParked {
+		c.parked.Store(true)
+		return n, err
+	}
 	c.inner.body.failed = c.inner.body.failed || err != nil
 	return n, c.inner.readError(err)
 }
@@ -69,8 +83,12 @@ func (c *tlsConnection) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// Close leaves a connection that waits for a request to its Read, as connection does.
+// Close leaves a connection that waits for a request to its Read, as connection does, and one
+// that is to be parked to whoever does that.
 func (c *tlsConnection) Close() error {
+	if c.parked.Load() {
+		return nil
+	}
 	if c.inner.waiting.Load() {
 		return c.inner.Close()
 	}

@@ -100,6 +100,7 @@ func (s *site) given() func(*eventloop.Given) {
 // serveHandedOver serves a connection that comes from an event loop.
 func (s *site) serveHandedOver(h *eventloop.Handover, limits *timeouts) {
 	c := newHandedOver(h, limits)
+	defer s.recoverConn(c)
 	if len(h.Output) > 0 {
 		_, err := c.Write(h.Output)
 		if err != nil || len(c.input) == 0 {
@@ -110,14 +111,12 @@ func (s *site) serveHandedOver(h *eventloop.Handover, limits *timeouts) {
 			return
 		}
 	}
-	if err := s.server.ServeConn(c); err != nil {
-		serverLog{s.log}.Printf("connection %s: %v", h.Conn.RemoteAddr(), err)
-	}
+	s.serveConn(c)
 }
 
 // connections returns how many connections are open.
 func (s *site) connections() int {
-	n := int(s.server.GetOpenConnectionsCount())
+	n := int(s.server.GetOpenConnectionsCount()) + s.parking.count()
 	if s.loops != nil {
 		n += s.loops.Connections()
 	}

@@ -118,6 +118,7 @@ type site struct {
 	useLoops    bool                // connections of plain HTTP wait in event loops
 	answers     *eventloop.Answers  // nil when the loops answer nothing
 	loops       *eventloop.Listener // nil without loops
+	parking     parking             // of connections of HTTPS
 	hijacked    hijacked
 	farewell    farewell
 }
@@ -260,7 +261,7 @@ func (s *site) start() <-chan error {
 	}
 	run := func(l net.Listener) {
 		if _, serves := l.(*eventloop.Listener); !serves {
-			l = &servingListener{Listener: l, serve: s.serveConn, log: s.log}
+			l = &servingListener{Listener: l, serve: s.serveConn, log: s.log, parking: &s.parking}
 		}
 		if err := s.server.Serve(l); err != nil {
 			failed <- fmt.Errorf("serve %s: %w", l.Addr(), err)

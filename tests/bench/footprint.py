@@ -8,6 +8,7 @@ import random
 import re
 import signal
 import socket
+import ssl
 import statistics
 import subprocess
 import tempfile
@@ -20,13 +21,14 @@ import process
 import rounds
 import scenarios
 import wrk
-from servers import OVERLAY
+from servers import OVERLAY, new_certificate
 
 KIB, MIB = 1024, 1024 * 1024
 CACHE_MIB = 64
 CHURN_FILES = 10_000
 CHURN_SECONDS = 20
 CONNECTIONS = 2000
+FIRST_CONNECTIONS = 300
 TRACE_SECONDS = 2
 STARTS = 20
 SETTLE_SECONDS = 3
@@ -40,10 +42,9 @@ class Figure:
     unit: str
 
 
-def overlay_server(parent, program, *options, document_root=None, application=None, virtual_env=None):
+def overlay_server(parent, program, *options, **kinds):
     """Site of an overlay with further options, and the context that runs it."""
-    site = rounds.new_site(parent, len(os.listdir(parent)), overlay=program, document_root=document_root, application=application,
-                           virtual_env=virtual_env)
+    site = rounds.new_site(parent, len(os.listdir(parent)), overlay=program, **kinds)
 
     def commands(site):
         (command,) = OVERLAY.commands(site)
@@ -82,16 +83,16 @@ def churn(parent, program, codings=("identity",)):
 
 
 def each(server, open_one):
-    """Bytes of memory per connection: open_one(port) makes one, of CONNECTIONS."""
+    """KiB of memory per connection: open_one(site) makes one, of CONNECTIONS."""
     site, context = server
     with context as (running,), socket_list() as sockets:
         pid = running.popen.pid
-        for _ in range(50):  # what the first connections need once is not counted
-            sockets.append(open_one(site.port))
+        for _ in range(FIRST_CONNECTIONS):  # what the first connections need once is not counted
+            sockets.append(open_one(site))
         time.sleep(SETTLE_SECONDS)
         before = status_bytes(pid, "VmRSS")
         for _ in range(CONNECTIONS):
-            sockets.append(open_one(site.port))
+            sockets.append(open_one(site))
         time.sleep(SETTLE_SECONDS)
         return (status_bytes(pid, "VmRSS") - before) / CONNECTIONS / KIB
 
@@ -105,9 +106,11 @@ class socket_list(list):
             one.close()
 
 
-def idle(port):
+def idle(site):
     """A kept connection that has had one answer."""
-    connection = socket.create_connection(("127.0.0.1", port), timeout=10)
+    connection = socket.create_connection(("127.0.0.1", site.port), timeout=10)
+    if site.certificate:
+        connection = ssl.create_default_context(cafile=site.certificate.chain).wrap_socket(connection, server_hostname="localhost")
     connection.sendall(b"GET /hello.txt HTTP/1.1\r\nHost: localhost\r\n\r\n")
     answer = b""
     while not answer.endswith(b"\r\n\r\nhello\n"):
@@ -118,9 +121,9 @@ def idle(port):
     return connection
 
 
-def slow_post(port):
+def slow_post(site):
     """A POST of which one KiB of many has come."""
-    connection = socket.create_connection(("127.0.0.1", port), timeout=10)
+    connection = socket.create_connection(("127.0.0.1", site.port), timeout=10)
     connection.sendall(b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: 1000000\r\n\r\n" + KIB * b"x")
     return connection
 
@@ -187,6 +190,8 @@ def figures(program, application, virtual_env):
         yield Figure(churned, churn(parent, program), CACHE_MIB + 40, "MiB")
         yield Figure(churned + ", every coding", churn(parent, program, ("gzip", "br", "zstd", "identity")), CACHE_MIB + 40, "MiB")
         yield Figure("idle connection", each(overlay_server(parent, program, document_root=root), idle), 16, "KiB")
+        yield Figure("idle connection over TLS", each(overlay_server(parent, program, document_root=root, certificate=new_certificate(parent)), idle),
+                     16, "KiB")
         yield Figure("slow POST", each(overlay_server(parent, program, application=application, virtual_env=virtual_env),
                                        slow_post), 32, "KiB")
         yield Figure("start to first byte", first_byte(parent, program, root), 30, "ms")
