@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -172,6 +174,7 @@ func (h *Handler) archiveDir(a archiver, e *entry, prefix string, depth int, lef
 	if err != nil {
 		return err
 	}
+	slices.SortFunc(children, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
 	empty := true
 	for _, d := range children {
 		select {

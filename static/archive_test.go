@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -34,6 +35,9 @@ func TestDownload(t *testing.T) {
 		t.Fatalf("zip: %v %v", err, a.header)
 	}
 	got := map[string]string{}
+	if !slices.IsSortedFunc(z.File, func(a, b *zip.File) int { return strings.Compare(a.Name, b.Name) }) {
+		t.Error("zip: the files are not in the order of their names")
+	}
 	for _, f := range z.File {
 		r, err := f.Open()
 		if err != nil {

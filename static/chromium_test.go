@@ -216,6 +216,9 @@ func (c *chromium) screenshot(name string) {
 	c.do("Page.captureScreenshot", nil, &shot)
 	b, err := base64.StdEncoding.DecodeString(shot.Data)
 	if err == nil {
+		err = os.MkdirAll(*screenshots, 0o755)
+	}
+	if err == nil {
 		err = os.WriteFile(filepath.Join(*screenshots, fmt.Sprintf("listing-%s.png", name)), b, 0o644)
 	}
 	if err != nil {

@@ -186,6 +186,24 @@ func TestGoAndRevocation(t *testing.T) {
 	}
 }
 
+// With --disable-http2 a client that would rather speak HTTP/2 gets HTTP/1.1.
+func TestDisableHTTP2(t *testing.T) {
+	for want, args := range map[int][]string{1: {"--disable-http2"}, 2: nil} {
+		s := startSite(t, args...)
+		client := s.goClient("laptop", true)
+		transport := client.Transport.(*http.Transport)
+		transport.Protocols.SetHTTP1(true)
+		response, err := client.Get(s.url + "/a.txt")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		if response.ProtoMajor != want || response.StatusCode != 200 {
+			t.Errorf("%q: %s %d, want HTTP/%d", args, response.Proto, response.StatusCode, want)
+		}
+	}
+}
+
 // With --ssl-verify required there is no page: the handshake fails.
 func TestVerifyRequired(t *testing.T) {
 	s := startSite(t, "--ssl-verify", "required")
