@@ -69,7 +69,12 @@ func (h *Handler) download(ctx *fasthttp.RequestCtx, t *Target, now time.Time) b
 		// last chunk: half an archive must not look like one.
 		w.CloseWithError(h.archive(w, e, base, format))
 	})
-	ctx.Response.SetBodyStream(&archiveBody{r: r}, -1)
+	body := &archiveBody{r: r}
+	if ctx.Request.Header.IsHTTP11() {
+		ctx.Response.SetBodyStream(body, -1)
+	} else {
+		h.untilClose(ctx, body)
+	}
 	return true
 }
 

@@ -23,7 +23,7 @@
 //
 // Where there is no file:
 //
-//	listing.go          a directory, as a page or as JSON; archive.go: as zip or tar
+//	listing.go          a directory, as a page or as JSON; archive.go: as zip or tar (archive_http10.go)
 //	redirects.go        a path that moved
 //	fallback.go         the page of a single-page application; error documents
 //	respond.go          the plain answers

@@ -156,6 +156,9 @@ func TestAliases(t *testing.T) {
 	write(t, media, "both.txt", "alias")
 	write(t, media, "index.html", "<p>alias")
 	write(t, deep, "x.txt", "deep")
+	write(t, media, "deep/x.txt", "the shorter alias")
+	write(t, media, "deep/y.txt", "the shorter alias")
+	write(t, root, "static/deep/x.txt", "root")
 	icon := write(t, t.TempDir(), ".icon.ico", "icon")
 	s := serve(t, Options{Root: root, Next: next, Aliases: []Alias{
 		{"/static/", media}, {"/static/deep", deep}, {"/favicon.ico", icon},
@@ -167,7 +170,8 @@ func TestAliases(t *testing.T) {
 	}{
 		{"/static/both.txt", 200, "alias"},
 		{"/static/only-root.txt", 200, "root"},
-		{"/static/deep/x.txt", 200, "deep"},
+		{"/static/deep/x.txt", 200, "deep"}, // the longest prefix first, then the next
+		{"/static/deep/y.txt", 200, "the shorter alias"},
 		{"/static/deep/both.txt", 299, "application /static/deep/both.txt"},
 		{"/static/", 200, "<p>alias"},
 		{"/static", 301, "301 Moved Permanently\n"},
