@@ -57,6 +57,8 @@ type hygiene struct {
 	// checkTarget tells why the target of an accepted request cannot be decoded to a
 	// path, nil if it can; main plugs static.TargetOf in. nil checks nothing.
 	checkTarget func(*fasthttp.RequestCtx) error
+	// filesOnly says that there is no application, which other methods might be for.
+	filesOnly bool
 	// log gets refusals and panics; nil drops them.
 	log *slog.Logger
 
@@ -223,7 +225,11 @@ func (h *hygiene) refuse(ctx *fasthttp.RequestCtx, why refusal) {
 	h.log.Debug("request refused", "reason", why.String(), "status", why.status(), "client", ctx.RemoteAddr())
 	writeErrorPage(ctx, why.status())
 	if why.status() == fasthttp.StatusMethodNotAllowed {
-		ctx.Response.Header.Set(fasthttp.HeaderAllow, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+		allow := "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+		if h.filesOnly {
+			allow = "GET, HEAD, OPTIONS"
+		}
+		ctx.Response.Header.Set(fasthttp.HeaderAllow, allow)
 	}
 	closeAfterResponse(ctx)
 }

@@ -213,6 +213,7 @@ func (s *site) build(stdout io.Writer) (err error) {
 		limitRequestBody: s.cfg.LimitRequestBody,
 		socketTimeout:    s.cfg.SocketTimeout,
 		checkTarget:      targetError,
+		filesOnly:        s.app == nil,
 		log:              s.log,
 	}
 	hygiene.install(s.server, gate.wrap(s.files.Handle))
