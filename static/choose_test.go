@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -208,6 +209,23 @@ func TestSiblings(t *testing.T) {
 	part := s.get("/a.js", "Accept-Encoding: br", "Range: bytes=3-9")
 	if part.status != 206 || part.body != got.body[3:10] || part.header.Get("Content-Encoding") != "br" {
 		t.Errorf("range of a sibling = %d %q %v", part.status, part.body, part.header)
+	}
+	// Each form has a tag of its own, and holds for no other.
+	tags := map[string]string{}
+	for _, accept := range []string{"identity", "gzip", "br"} {
+		tag := s.get("/a.js", "Accept-Encoding: "+accept).header.Get("ETag")
+		for other, same := range tags {
+			if tag == same || strings.HasPrefix(tag, "W/") {
+				t.Errorf("%s and %s have the tags %s and %s, want different strong ones", other, accept, same, tag)
+			}
+			if got := s.get("/a.js", "Accept-Encoding: "+accept, "If-None-Match: "+same); got.status != 200 {
+				t.Errorf("%s with the tag of %s = %d, want 200", accept, other, got.status)
+			}
+			if got := s.get("/a.js", "Accept-Encoding: "+accept, "Range: bytes=0-1", "If-Range: "+same); got.status != 200 {
+				t.Errorf("a range of %s with the tag of %s = %d, want 200", accept, other, got.status)
+			}
+		}
+		tags[accept] = tag
 	}
 	if got := s.get("/stale.js", "Accept-Encoding: gzip"); string(decode(t, "gzip", []byte(got.body))) != script {
 		t.Error("a sibling older than its file was taken")

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"strings"
 
 	"github.com/valyala/fasthttp"
 )
@@ -48,10 +49,22 @@ var errorPages = func() map[int]errorPage {
 
 func makeErrorPage(status int, sentence string) errorPage {
 	title := fmt.Sprintf("%d %s", status, fasthttp.StatusMessage(status))
+	return makePage(title, sentence)
+}
+
+// pageStyle is that of the listing: the same colours, and dark where the rest is.
+const pageStyle = `:root { color-scheme: light dark; --ink: #1d2733; --soft: #5c6773; --paper: #fbfaf7 }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ee; --soft: #97a1ad; --paper: #14181d } }
+body { margin: 0 auto; max-width: 36rem; padding: 15vh 1.25rem 3rem; color: var(--ink); background: var(--paper); font: 1rem/1.5 system-ui, sans-serif }
+h1 { margin: 0 0 1rem; font-size: 1.15rem; font-weight: 500; color: var(--soft) }`
+
+// makePage makes a page of fixed text, which needs no escaping.
+func makePage(title string, sentences ...string) errorPage {
 	return errorPage{
-		plain: fmt.Appendf(nil, "%s\n%s\n", title, sentence),
-		html: fmt.Appendf(nil, "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>%s</title></head>\n"+
-			"<body>\n<h1>%s</h1>\n<p>%s</p>\n</body>\n</html>\n", title, title, sentence),
+		plain: fmt.Appendf(nil, "%s\n%s\n", title, strings.Join(sentences, "\n")),
+		html: fmt.Appendf(nil, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"+
+			"<title>%s</title>\n<style>\n%s\n</style>\n</head>\n<body>\n<h1>%s</h1>\n<p>%s</p>\n</body>\n</html>\n",
+			title, pageStyle, title, strings.Join(sentences, "</p>\n<p>")),
 	}
 }
 
@@ -70,6 +83,7 @@ func writeErrorPage(ctx *fasthttp.RequestCtx, status int) {
 	ctx.Response.ResetBody()
 	ctx.Response.Header.Del(fasthttp.HeaderContentEncoding)
 	ctx.SetStatusCode(status)
+	addVaryAccept(&ctx.Response.Header)
 	if acceptsHTML(ctx.Request.Header.Peek(fasthttp.HeaderAccept)) {
 		ctx.Response.Header.SetContentType("text/html; charset=utf-8")
 		ctx.Response.SetBodyRaw(page.html)
@@ -77,6 +91,24 @@ func writeErrorPage(ctx *fasthttp.RequestCtx, status int) {
 	}
 	ctx.Response.Header.SetContentType("text/plain; charset=utf-8")
 	ctx.Response.SetBodyRaw(page.plain)
+}
+
+// addVaryAccept tells caches that another Accept gets another form of the page (RFC
+// 9110 section 12.5.5).
+func addVaryAccept(header *fasthttp.ResponseHeader) {
+	old := header.Peek(fasthttp.HeaderVary)
+	if len(old) == 0 {
+		header.SetCanonical(varyField, acceptField)
+		return
+	}
+	for rest := old; len(rest) > 0; {
+		var name []byte
+		name, rest, _ = bytes.Cut(rest, comma)
+		if name = trimSpace(name); string(name) == "*" || equalFold(name, "accept") {
+			return
+		}
+	}
+	header.SetBytesV(fasthttp.HeaderVary, append(append([]byte(nil), old...), ", Accept"...))
 }
 
 // acceptsHTML reports whether the Accept field value accept names text/html with a
@@ -111,4 +143,7 @@ var (
 	comma     = []byte(",")
 	semicolon = []byte(";")
 	equalSign = []byte("=")
+
+	varyField   = []byte(fasthttp.HeaderVary)
+	acceptField = []byte(fasthttp.HeaderAccept)
 )

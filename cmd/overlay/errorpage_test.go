@@ -54,10 +54,27 @@ func TestWriteErrorPage(t *testing.T) {
 			if !strings.Contains(string(ctx.Response.Body()), row.body) || strings.Contains(string(ctx.Response.Body()), "before") {
 				t.Errorf("body %q, want %q in it", ctx.Response.Body(), row.body)
 			}
+			if got := string(header.Peek("Vary")); got != "Accept" {
+				t.Errorf("Vary: %q", got)
+			}
 			if len(header.Peek("Content-Encoding")) > 0 || string(header.Peek("Retry-After")) != "1" {
 				t.Errorf("fields %q: want no Content-Encoding, and Retry-After kept", header.String())
 			}
 		})
+	}
+}
+
+// The two forms of a page are told apart for caches, beside what was said before.
+func TestErrorPageVary(t *testing.T) {
+	for before, want := range map[string]string{"": "Accept", "Origin": "Origin, Accept", "Accept-Encoding, accept": "Accept-Encoding, accept", "*": "*"} {
+		var ctx fasthttp.RequestCtx
+		if before != "" {
+			ctx.Response.Header.Set("Vary", before)
+		}
+		writeErrorPage(&ctx, 404)
+		if got := string(ctx.Response.Header.Peek("Vary")); got != want {
+			t.Errorf("Vary %q becomes %q, want %q", before, got, want)
+		}
 	}
 }
 

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"overlay/tlsauth"
 
 	"github.com/valyala/fasthttp"
@@ -46,12 +44,7 @@ var plainGatePage = makeGatePage("This page asks for a client certificate, which
 	"Open it at its https:// address.")
 
 func makeGatePage(why, remedy string) errorPage {
-	const title = "403 Forbidden"
-	return errorPage{
-		plain: fmt.Appendf(nil, "%s\n%s\n%s\n", title, why, remedy),
-		html: fmt.Appendf(nil, "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>%s</title></head>\n"+
-			"<body>\n<h1>%s</h1>\n<p>%s</p>\n<p>%s</p>\n</body>\n</html>\n", title, title, why, remedy),
-	}
+	return makePage("403 Forbidden", why, remedy)
 }
 
 // writeGatePage answers 403 and says why, in HTML or plain text.
