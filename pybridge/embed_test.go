@@ -263,6 +263,10 @@ print(json.dumps({"executable": sys.executable, "prefix": sys.prefix, "utf8_mode
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("in this process %v,\nas a program     %v", got, want)
 	}
+	var global bool
+	if s.json(t, "/symbols", &global); !global {
+		t.Error("the functions of Python are not those of the program: libpython was not loaded with RTLD_GLOBAL")
+	}
 	about := s.e.Interpreter()
 	if about.Implementation != "CPython" || about.Prefix != want["prefix"] {
 		t.Errorf("Interpreter() = %+v", about)
@@ -279,6 +283,12 @@ func testEnviron(t *testing.T, s *inside) {
 	} {
 		if got[key] != want {
 			t.Errorf("%s: got %q, want %q", key, got[key], want)
+		}
+	}
+	for range 2 { // the second time the names are known
+		var foreign []string
+		if s.json(t, "/interned", &foreign); len(foreign) > 0 {
+			t.Errorf("keys of the environ that are not interned: %q", foreign)
 		}
 	}
 	// More sets of names than a thread remembers, and each is right.

@@ -60,6 +60,19 @@ def about(environ, start_response):
     })
 
 
+def interned(environ, start_response):
+    """Which keys are not the very strings that the text of a program has for them."""
+    names = ["REQUEST_METHOD", "SCRIPT_NAME", "PATH_INFO", "QUERY_STRING", "SERVER_NAME", "SERVER_PORT", "SERVER_PROTOCOL",
+             "REMOTE_ADDR", "HTTP_HOST", "HTTP_USER_AGENT", "HTTP_ACCEPT_ENCODING"]
+    keys = {key: key for key in environ}
+    return reply(start_response, [name for name in names if keys[name] is not name])
+
+
+def symbols(environ, start_response):
+    """Whether an extension module that is not linked with libpython finds its functions."""
+    return reply(start_response, bool(ctypes.CDLL(None).Py_IsInitialized()))
+
+
 def echo(environ, start_response):
     data = environ["wsgi.input"].read()
     start_response("200 OK", TEXT + [("X-Length", environ["CONTENT_LENGTH"])])

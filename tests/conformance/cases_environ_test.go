@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -61,6 +62,8 @@ func latin1(escaped string) string {
 	return b.String()
 }
 
+var serverKey = regexp.MustCompile(`^[a-z_][a-z0-9_]*(\.[a-z0-9_]+)+$`)
+
 var environGroup = group{"environ", "environ Variables", slices.Concat([]testCase{
 	{"dict", must, "environ must be a builtin Python dictionary, not a subclass", 0, func(t *testing.T, s *server) {
 		if !s.environ(t, request{}).ExactDict {
@@ -87,6 +90,16 @@ var environGroup = group{"environ", "environ Variables", slices.Concat([]testCas
 				if r > 0xff {
 					t.Errorf("environ[%q] is %q, with %U in it", key, text, r)
 				}
+			}
+		}
+	}},
+	{"positional", must, "the application is called with positional arguments", 0, func(t *testing.T, s *server) {
+		s.environ(t, request{}) // suite.py refuses others
+	}},
+	{"server-keys", should, "server-defined variables are named with lower-case letters, digits, dots and underscores, and a prefix of their own", 0, func(t *testing.T, s *server) {
+		for key := range s.environ(t, request{fields: []string{"X-A: b"}}).Keys {
+			if strings.ContainsAny(key, ".") && !serverKey.MatchString(key) || !strings.ContainsAny(key, ".") && strings.ToUpper(key) != key {
+				t.Errorf("environ has %q", key)
 			}
 		}
 	}},

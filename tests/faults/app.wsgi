@@ -3,7 +3,8 @@
 /?n=7 answers "7 PID". Beyond that: do=segfault, do=gil (holds the GIL for ever),
 do=hog (keeps 20 MB), do=oom (takes memory until there is none), do=rlimit (more
 memory than one process may have), do=big (5 MB), do=endless, do=drip (a line each
-0.1 s, ten of them), do=sleep, do=hold (says so, and sleeps 3 s).
+0.1 s, ten of them), do=sleep, do=hold (says so, and sleeps 3 s), do=burn (10 ms of CPU
+time), do=size&size=N (N bytes in pieces; says when it begins and ends).
 """
 
 import ctypes
@@ -19,6 +20,15 @@ def drip():
     for n in range(10):
         yield b'line %d\n' % n
         time.sleep(0.1)
+
+
+def pieces(size):
+    print('the response begins', flush=True)
+    while size > 0:
+        piece = min(size, 100000)
+        yield bytes(piece)
+        size -= piece
+    print('the response ends', flush=True)
 
 
 def application(environ, start_response):
@@ -43,6 +53,13 @@ def application(environ, start_response):
             resource.setrlimit(resource.RLIMIT_AS, before)
     elif do == 'sleep':
         time.sleep(float(query.get('seconds', ['0.02'])[0]))
+    elif do == 'burn':
+        end = time.thread_time() + 0.01
+        while time.thread_time() < end:
+            pass
+    elif do == 'size':
+        start_response('200 OK', [('Content-Type', 'application/octet-stream')])
+        return pieces(int(query['size'][0]))
     elif do == 'hold':
         print('holds the thread', flush=True)
         time.sleep(3)

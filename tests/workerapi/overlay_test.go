@@ -244,6 +244,12 @@ func TestStopReasons(t *testing.T) {
 		{"restart interval", []string{"--restart-interval", "1"}, nil, "restart_interval"},
 		{"inactivity", []string{"--inactivity-timeout", "1", "--processes-min", "0"}, nil, "inactivity_timeout"},
 		{"memory", []string{"--memory-limit", "1M"}, nil, "memory_limit"},
+		{"CPU time", []string{"--cpu-time-limit", "0.01"}, nil, "cpu_time_limit"}, // it takes more to start
+		{"a request that cannot be interrupted", []string{"--request-timeout", "0.2", "--interrupt-timeout", "0.2"}, func(t *testing.T, s *server) {
+			if status, _ := s.get(t, "/hangs"); status != 504 {
+				t.Errorf("status %d, want 504", status)
+			}
+		}, "request_timeout"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

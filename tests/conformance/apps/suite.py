@@ -64,8 +64,11 @@ def dispatch(environ, start_response):
 validated = validator(dispatch)
 
 
-def application(environ, start_response):
-    """dispatch, inside wsgiref.validate when the client asks for it."""
+def application(environ, start_response, /):
+    """dispatch, inside wsgiref.validate when the client asks for it.
+
+    The names of the parameters are nobody's affair: no server may call it with keywords.
+    """
     if "HTTP_X_VALIDATE" in environ:
         return validated(environ, start_response)
     return dispatch(environ, start_response)

@@ -120,6 +120,11 @@ def do_fail(environ, start_response):
     raise KeyError("as it was meant to")
 
 
+def do_hangs(environ, start_response):
+    time.sleep(3)  # no exception gets there
+    return do_plain(environ, start_response)
+
+
 def do_fail_late(environ, start_response):
     start_response("200 OK", [])
     yield b"some"
