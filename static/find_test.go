@@ -48,6 +48,39 @@ func TestRevalidate(t *testing.T) {
 	check("removed", "/a.txt", "one", missing)
 }
 
+// The file system is asked again as soon as CacheRevalidate is over, and not before.
+func TestRevalidateToTheNanosecond(t *testing.T) {
+	dir := t.TempDir()
+	p := write(t, dir, "a.txt", "one")
+	h, err := New(Options{Root: dir, CacheRevalidate: 10 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	h.believeAges()
+	start := time.Now()
+	size := func(after time.Duration) int64 {
+		t.Helper()
+		e, err := h.find([]byte("/a.txt"), start.Add(after))
+		if err != nil || e.outcome != outcomeFile {
+			t.Fatalf("find = %v, %v", e, err)
+		}
+		return e.version.size
+	}
+	if n := size(0); n != 3 {
+		t.Fatalf("size %d, want 3", n)
+	}
+	if err := os.WriteFile(p, []byte("longer"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if n := size(10*time.Second - 1); n != 3 {
+		t.Errorf("before the time is over: size %d, want 3", n)
+	}
+	if n := size(10 * time.Second); n != 6 {
+		t.Errorf("once it is over: size %d, want 6", n)
+	}
+}
+
 // Files are replaced by rename while many clients read them: every body is one of the
 // versions, whole, and fits its entity tag.
 func TestReplacedUnderLoad(t *testing.T) {

@@ -22,7 +22,7 @@ func (h *Handler) serveFile(ctx *fasthttp.RequestCtx, e *entry, now time.Time) e
 	}
 	f := h.choose(accepted, e)
 	if f == nil {
-		h.vary(ctx, e)
+		h.addVary(ctx, "Accept-Encoding")
 		h.status(ctx, fasthttp.StatusNotAcceptable)
 		return nil
 	}
