@@ -76,7 +76,7 @@ func (s *site) watchTLS() (stop func()) {
 	var running sync.WaitGroup
 	running.Go(func() { s.tls.Watch(ctx, hangup) })
 	if s.acme != nil {
-		go s.acme.prefetch(ctx) // not waited for: the authority may take minutes
+		go s.acme.watch(ctx) // not waited for: the authority may take minutes
 	}
 	return func() {
 		signal.Stop(hangup)

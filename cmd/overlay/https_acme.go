@@ -151,27 +151,56 @@ func (a *acmeClient) note(domain string, certificate *tls.Certificate) {
 	}
 }
 
-// prefetch gets the certificates before the first client asks, which would have to
-// wait for them.
-func (a *acmeClient) prefetch(ctx context.Context) {
-	for _, domain := range a.config.Domains {
-		hello := &tls.ClientHelloInfo{
-			ServerName:        domain,
-			CipherSuites:      []uint16{tls.TLS_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256},
-			SupportedCurves:   []tls.CurveID{tls.CurveP256},
-			SignatureSchemes:  []tls.SignatureScheme{tls.ECDSAWithP256AndSHA256},
-			SupportedVersions: []uint16{tls.VersionTLS13, tls.VersionTLS12},
+// acmeLookInterval is how often the certificates are looked at.
+const acmeLookInterval = 24 * time.Hour
+
+// acmeSoon is how long before its end a certificate is warned about that should have
+// been renewed long since: autocert does so 30 days before, and says nothing when it
+// cannot.
+const acmeSoon = 14 * 24 * time.Hour
+
+// watch gets the certificates before the first client asks, which would have to wait
+// for them, and looks at them every day until ctx ends.
+func (a *acmeClient) watch(ctx context.Context) {
+	ticker := time.NewTicker(acmeLookInterval)
+	defer ticker.Stop()
+	for first := true; ; first = false {
+		for _, domain := range a.config.Domains {
+			a.look(ctx, domain, first)
 		}
-		certificate, err := a.manager.GetCertificate(hello)
-		switch {
-		case ctx.Err() != nil:
+		select {
+		case <-ctx.Done():
 			return
-		case err != nil:
-			a.log.Warn("no certificate from the ACME authority; it is tried again when a client asks", "domain", domain, "error", err)
-		default:
-			a.note(domain, certificate)
-			a.log.Info("certificate from the ACME authority", "domain", domain, "expiry", fmt.Sprint(certificate.Leaf.NotAfter.UTC().Format("2006-01-02T15:04:05Z")))
+		case <-ticker.C:
 		}
+	}
+}
+
+// look gets the certificate of domain, and tells the log what is wrong with it; first
+// says that it is also to be told what is right.
+func (a *acmeClient) look(ctx context.Context, domain string, first bool) {
+	certificate, err := a.manager.GetCertificate(&tls.ClientHelloInfo{
+		ServerName:        domain,
+		CipherSuites:      []uint16{tls.TLS_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256},
+		SupportedCurves:   []tls.CurveID{tls.CurveP256},
+		SignatureSchemes:  []tls.SignatureScheme{tls.ECDSAWithP256AndSHA256},
+		SupportedVersions: []uint16{tls.VersionTLS13, tls.VersionTLS12},
+	})
+	if ctx.Err() != nil {
+		return
+	}
+	if err != nil {
+		a.log.Warn("no certificate from the ACME authority; it is tried again when a client asks", "domain", domain, "error", err)
+		return
+	}
+	a.note(domain, certificate)
+	ends := certificate.Leaf.NotAfter
+	expiry := ends.UTC().Format(time.RFC3339)
+	switch {
+	case time.Until(ends) < acmeSoon:
+		a.log.Warn("the certificate from the ACME authority expires soon, and could not be renewed", "domain", domain, "expiry", expiry)
+	case first:
+		a.log.Info("certificate from the ACME authority", "domain", domain, "expiry", expiry)
 	}
 }
 
