@@ -154,7 +154,7 @@ func (h *Handler) archive(w io.Writer, e *entry, base, format string) (err error
 	} else {
 		a = &tarArchive{tar.NewWriter(w)}
 	}
-	left := maxArchived
+	left := h.maxArchived
 	if err := h.archiveDir(a, e, base, 0, &left); err != nil {
 		if !errors.Is(err, io.ErrClosedPipe) {
 			h.opts.Logger.Warn("static: write archive", "folder", base, "error", err)
@@ -167,14 +167,14 @@ func (h *Handler) archive(w io.Writer, e *entry, base, format string) (err error
 // archiveDir adds what is below a directory and would be served. A link to a
 // directory is left out: it could lead in a circle.
 func (h *Handler) archiveDir(a archiver, e *entry, prefix string, depth int, left *int) error {
-	if depth > maxDepth {
+	if depth > h.maxDepth {
 		return errArchive
 	}
 	dir, _, err := e.tree.open(e.name)
 	if err != nil {
 		return err
 	}
-	children, err := dir.readDir(maxArchived + 1)
+	children, err := dir.readDir(h.maxArchived + 1)
 	dir.release()
 	if err != nil {
 		return err

@@ -77,3 +77,33 @@ func TestDownloadCut(t *testing.T) {
 		}
 	}
 }
+
+// Listings and archives are bounded: a listing says so, an archive is cut.
+func TestFolderBounds(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"a.txt", "b.txt", "c.txt", "sub/deep/d.txt"} {
+		write(t, dir, name, "x")
+	}
+	s := serve(t, Options{Root: dir, Listing: true, DirectoryDownload: true})
+	const cut = "The list is cut short."
+	for most, want := range map[int]bool{4: false, 3: true} {
+		s.h.maxListed = most
+		if got := s.get("/"); strings.Contains(got.body, cut) != want || strings.Count(got.body, "<tr>")-1 != most {
+			t.Errorf("four names with a bound of %d: %d rows, %q said: %v, want %v", most, strings.Count(got.body, "<tr>")-1, cut, !want, want)
+		}
+	}
+	whole := func() bool {
+		resp := askArchive(t, s, "1.1")
+		_, err := io.Copy(io.Discard, resp.Body)
+		return err == nil
+	}
+	for _, row := range []struct {
+		files, depth int
+		want         bool
+	}{{6, 2, true}, {5, 2, false}, {6, 1, false}} { // four files in two folders, one below the other
+		s.h.maxArchived, s.h.maxDepth = row.files, row.depth
+		if got := whole(); got != row.want {
+			t.Errorf("bounds of %d files and %d folders deep: whole %v, want %v", row.files, row.depth, got, row.want)
+		}
+	}
+}

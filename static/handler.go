@@ -19,16 +19,19 @@ type Handler struct {
 	extra   *responseFields
 	started time.Time // zero of the handler's clock
 
-	table       *table
-	store       *store
-	shared      *sharedForms // nil without peers
-	nothing     *entry       // what look answers for a miss that is not remembered
-	encoders    encoders
-	revalidate  int64        // nanoseconds
-	encodeMax   int64        // bytes of the largest file that is coded on the fly
-	maxOpen     int64        // descriptors kept open
-	openFiles   atomic.Int64 // of maxOpen
-	youngAge    int64        // nanoseconds, see defaultYoungAge
+	table      *table
+	store      *store
+	shared     *sharedForms // nil without peers
+	nothing    *entry       // what look answers for a miss that is not remembered
+	encoders   encoders
+	revalidate int64        // nanoseconds
+	encodeMax  int64        // bytes of the largest file that is coded on the fly
+	maxOpen    int64        // descriptors kept open
+	openFiles  atomic.Int64 // of maxOpen
+	youngAge   int64        // nanoseconds, see defaultYoungAge
+
+	maxListed, maxArchived, maxDepth int // the constants, but in tests
+
 	freshNumber atomic.Uint64
 
 	jobs    chan job
@@ -49,6 +52,7 @@ const refreshInterval = int64(time.Second)
 // is an OptionError where that is one field of o.
 func New(o Options) (*Handler, error) {
 	h := &Handler{started: time.Now(), nothing: new(entry), maxOpen: maxOpenFiles(), youngAge: defaultYoungAge,
+		maxListed: maxListed, maxArchived: maxArchived, maxDepth: maxDepth,
 		jobs: make(chan job, jobs), stop: make(chan struct{})}
 	err := h.prepare(o)
 	if err != nil {

@@ -95,12 +95,12 @@ func (h *Handler) readListing(e *entry) (entries []listed, truncated bool, err e
 		return nil, false, err
 	}
 	defer dir.release()
-	children, err := dir.readDir(maxListed + 1)
+	children, err := dir.readDir(h.maxListed + 1)
 	if err != nil {
 		return nil, false, err
 	}
-	if truncated = len(children) > maxListed; truncated {
-		children = children[:maxListed]
+	if truncated = len(children) > h.maxListed; truncated {
+		children = children[:h.maxListed]
 	}
 	for _, d := range children {
 		name, v, err := h.child(e, d.Name())
