@@ -141,7 +141,10 @@ func TestPeers(t *testing.T) {
 	plain, up, hidden, stale, tree := good, good, good, good, good
 	plain.coding = codingIdentity
 	up.name = "../" + dir + "/1 + 1%.js"
-	hidden.name = "hidden.js"
+	if e, err = s.h.find([]byte("/hidden.js"), time.Now()); err != nil || e.outcome != outcomeFile {
+		t.Fatalf("hidden.js: %v, %v", e, err)
+	}
+	hidden.name, hidden.version = "hidden.js", e.version // which this server serves, and the peer hides
 	stale.version.mtime++
 	tree.tree = 7
 	if got := ask(peerSecret, good); got != 200 {
