@@ -171,8 +171,11 @@ func (s *sharedForms) serve(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "403 Forbidden", http.StatusForbidden)
 		return
 	}
-	// The pool panics for other paths.
-	if r.Method != http.MethodGet || !strings.HasPrefix(r.URL.Path, peerPath) {
+	// The pool panics for other paths. It would pass on to a third server, whose options
+	// may be others, what that one has to make.
+	group, key, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, peerPath), "/")
+	k, err := parseStoreKey(key)
+	if r.Method != http.MethodGet || !strings.HasPrefix(r.URL.Path, peerPath) || group != sharedGroup || err != nil || s.h.mayShare(&k) != nil {
 		http.NotFound(w, r)
 		return
 	}
