@@ -43,6 +43,7 @@ func TestGet(t *testing.T) {
 				{"encoded dotfile", "/%2eenv", 404, ""},
 				{"compiled Python", "/m.pyc", 404, ""},
 				{"FIFO", "/fifo", 404, ""},
+				{"socket", "/socket", 404, ""},
 				{"link out to a file", "/out.txt", 404, ""},
 				{"link out to a directory", "/out/secret.txt", 404, ""},
 				{"link to itself", "/loop", 404, ""},
@@ -106,6 +107,8 @@ func TestFollowSymlinks(t *testing.T) {
 		{FollowAny, "/out.txt", 200},
 		{FollowAny, "/out/secret.txt", 200},
 		{FollowAny, "/fifo", 404},
+		{FollowAny, "/device", 404},
+		{FollowAny, "/socket", 404},
 	} {
 		for _, openat2 := range []bool{true, false} {
 			s := serve(t, Options{Root: dir, FollowSymlinks: tt.follow})
@@ -254,10 +257,13 @@ func TestTryExtensions(t *testing.T) {
 	dir := testRoot(t)
 	write(t, dir, "about.html", "about")
 	write(t, dir, "with.html", "with.html")
-	s := serve(t, Options{Root: dir, TryExtensions: []string{".htm", ".html"}, Next: next})
+	write(t, dir, "draft.htm", "hidden")
+	write(t, dir, "draft.html", "the next one")
+	write(t, dir, "lost.htm", "hidden")
+	s := serve(t, Options{Root: dir, TryExtensions: []string{".htm", ".html"}, Hide: []string{"draft.htm", "/lost.htm"}, Next: next})
 	for target, want := range map[string]string{
 		"/about": "about", "/about.html": "about", "/about/": "application /about/", "/with": "with.html", "/with/": "<p>with",
-		"/a": "application /a", "/": "<p>home",
+		"/a": "application /a", "/": "<p>home", "/draft": "the next one", "/lost": "application /lost",
 	} {
 		got := s.get(target)
 		if got.body != want {

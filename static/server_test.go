@@ -139,6 +139,15 @@ func testRoot(t *testing.T) string {
 	if err := syscall.Mkfifo(filepath.Join(dir, "fifo"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	socket, err := net.ListenUnix("unix", &net.UnixAddr{Name: shortName(t), Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket.SetUnlinkOnClose(false)
+	t.Cleanup(func() { socket.Close() })
+	if err := os.Rename(socket.Addr().String(), filepath.Join(dir, "socket")); err != nil {
+		t.Fatal(err)
+	}
 	outside := t.TempDir()
 	write(t, outside, "secret.txt", "outside")
 	for link, target := range map[string]string{
@@ -148,6 +157,7 @@ func testRoot(t *testing.T) string {
 		"in":             "with",
 		"absolute.txt":   filepath.Join(dir, "a.txt"),
 		"loop":           "loop",
+		"device":         "/dev/null",
 		"without/up.txt": "../a.txt",
 	} {
 		if err := os.Symlink(target, filepath.Join(dir, link)); err != nil {
@@ -155,6 +165,18 @@ func testRoot(t *testing.T) string {
 		}
 	}
 	return dir
+}
+
+// shortName returns the name of a file that does not exist, of no more letters than the
+// address of a socket has.
+func shortName(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return filepath.Join(dir, "s")
 }
 
 var script = strings.Repeat("function answer(x) { return x + 42; }\n", 200)
