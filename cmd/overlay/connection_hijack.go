@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"sync"
 
 	"github.com/valyala/fasthttp"
@@ -41,7 +42,15 @@ func (h *hijacked) watch(next fasthttp.RequestHandler) fasthttp.RequestHandler {
 		}
 		if c := connectionOf(ctx.Conn()); c != nil && c.onClose == nil {
 			h.open.Add(1)
-			c.onClose = h.open.Done
+			// When fasthttp cannot send what lies before the response, to a client that has left,
+			// it does not call who has taken the connection over. The response must end all the same.
+			body, _ := ctx.Response.BodyStream().(io.Closer)
+			c.onClose = func() {
+				defer h.open.Done()
+				if body != nil {
+					_ = body.Close() // once more in the usual course, which does nothing
+				}
+			}
 		}
 	}
 }

@@ -163,3 +163,43 @@ func TestHijackedWait(t *testing.T) {
 		t.Errorf("wait returned before the connection was closed: %v", err)
 	}
 }
+
+// closeCounter is a body stream that is not read.
+type closeCounter struct{ closed *int }
+
+func (closeCounter) Read([]byte) (int, error) { return 0, io.EOF }
+
+func (c closeCounter) Close() error {
+	*c.closed++
+	return nil
+}
+
+// TestHijackNotReached: the responses before the one that takes the connection over cannot be
+// sent. Whoever makes that one learns that nobody reads it.
+func TestHijackNotReached(t *testing.T) {
+	var count hijacked
+	closed := 0
+	server := &fasthttp.Server{Logger: quietLogger{}}
+	(&hygiene{}).install(server, func(ctx *fasthttp.RequestCtx) {
+		if string(ctx.Path()) == "/first" {
+			ctx.SetBodyString("stays in the buffer")
+			return
+		}
+		ctx.Response.SetBodyStream(closeCounter{&closed}, -1)
+		ctx.HijackSetNoResponse(true)
+		ctx.Hijack(func(net.Conn) { t.Error("the connection was taken over though it does not work") })
+	})
+	server.Handler = count.watch(server.Handler)
+	client, inner := tcpPair(t)
+	c := newConnection(&countedConn{Conn: inner, failAfter: -1}, &timeouts{})
+	send(t, client, "GET /first HTTP/1.0\r\nConnection: keep-alive\r\n\r\nGET /second HTTP/1.0\r\n\r\n")
+	if err := server.ServeConn(c); !errors.Is(err, errCounted) {
+		t.Errorf("ServeConn = %v, want the error of the connection", err)
+	}
+	if closed != 1 {
+		t.Errorf("the body stream was closed %d times, want once", closed)
+	}
+	if err := count.wait(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
