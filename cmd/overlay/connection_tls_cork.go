@@ -14,6 +14,10 @@ type corkedConn struct {
 	on bool
 	b  *[corkBuffer]byte // nil while it is off
 	n  int               // bytes of b
+	// err is the first error of Conn, and of each write after it: the client may have part of
+	// a record, behind which no other makes sense to it. crypto/tls does not know, for it was
+	// told that its records have been written.
+	err error
 }
 
 // corkBuffer has room for what 64 KiB become, the most that package static writes at
@@ -29,19 +33,29 @@ var corkBuffers = sync.Pool{New: func() any { return new([corkBuffer]byte) }}
 func (c *corkedConn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.err != nil {
+		return 0, c.err
+	}
 	if !c.on {
-		return c.Conn.Write(p)
+		return c.pass(p)
 	}
 	if len(p) > corkBuffer-c.n {
 		if err := c.flush(); err != nil {
 			return 0, err
 		}
 		if len(p) > corkBuffer {
-			return c.Conn.Write(p)
+			return c.pass(p)
 		}
 	}
 	c.n += copy(c.b[c.n:], p)
 	return len(p), nil
+}
+
+// pass writes p to Conn. c.mu must be held.
+func (c *corkedConn) pass(p []byte) (n int, err error) {
+	n, err = c.Conn.Write(p)
+	c.err = err
+	return n, err
 }
 
 // gather calls write and then writes what it wrote.
@@ -62,7 +76,9 @@ func (c *corkedConn) gather(write func([]byte) (int, error), p []byte) (int, err
 
 // flush writes what was kept. c.mu must be held.
 func (c *corkedConn) flush() error {
-	_, err := c.Conn.Write(c.b[:c.n])
+	if c.err == nil {
+		_, _ = c.pass(c.b[:c.n]) // notes the error
+	}
 	c.n = 0
-	return err
+	return c.err
 }

@@ -16,13 +16,13 @@ import (
 type countedConn struct {
 	net.Conn
 	writes    int
-	failAfter int // 0: never
+	failAfter int // 0: never, negative: all fail
 }
 
 var errCounted = errors.New("no more writes")
 
 func (c *countedConn) Write(p []byte) (int, error) {
-	if c.writes++; c.failAfter > 0 && c.writes > c.failAfter {
+	if c.writes++; c.failAfter != 0 && c.writes > c.failAfter {
 		return 0, errCounted
 	}
 	return c.Conn.Write(p)
@@ -77,6 +77,18 @@ func TestTLSCorkError(t *testing.T) {
 	counted.failAfter = counted.writes
 	if n, err := conn.Write(make([]byte, 20<<10)); n != 0 || !errors.Is(err, errCounted) {
 		t.Errorf("Write = %d, %v, want 0 and the error of the connection", n, err)
+	}
+	// The client may have half of a record: nothing may follow, small or large, though the
+	// connection takes it.
+	before := counted.writes
+	counted.failAfter = 0
+	for _, size := range []int{1, 20 << 10} {
+		if n, err := conn.Write(make([]byte, size)); n != 0 || !errors.Is(err, errCounted) {
+			t.Errorf("the next Write, of %d bytes, = %d, %v, want 0 and the same error", size, n, err)
+		}
+	}
+	if counted.writes != before {
+		t.Errorf("%d writes reached the connection after one had failed", counted.writes-before)
 	}
 }
 
