@@ -23,13 +23,14 @@ type checker struct {
 	given map[string]int // options on the command line; a default does not count
 	dir   string         // working directory of this process: base of relative names
 	cfg   *config
+	first string // what named the first application
 }
 
 // newConfig checks options one by one and against each other, and fills in the
 // config. Relative names are relative to dir. The first error wins; each is a
 // usageError.
 func newConfig(c *serveCommand, given map[string]int, dir string) (*config, error) {
-	k := &checker{serveCommand: c, given: given, dir: dir, cfg: &config{}}
+	k := &checker{serveCommand: c, given: given, dir: dir, cfg: &config{}, first: "entry point"}
 	for _, check := range []func() error{
 		k.application, k.entryPoint, k.files, k.serving, k.aliases, k.python, k.mounts,
 		k.numbers, k.streaming, k.workers, k.listener, k.certificate, k.logs, k.metrics, k.embedded, k.effect, k.servable,

@@ -34,7 +34,7 @@ func (k *checker) entryPoint() error {
 	case applicationModule:
 		err = k.module(app)
 	case applicationScript:
-		err = k.script(app)
+		err = k.script(app, k.first)
 	}
 	if err != nil {
 		return err
@@ -90,18 +90,19 @@ func (k *checker) module(app *applicationConfig) error {
 	return nil
 }
 
-// script checks that the entry point is a file that can be read.
-func (k *checker) script(app *applicationConfig) error {
+// script checks that the entry point is a file that can be read. what says where it was named.
+func (k *checker) script(app *applicationConfig, what string) error {
 	name := app.EntryPoint
 	app.EntryPoint = k.abs(name)
 	if info, err := os.Stat(k.abs(name)); err == nil && info.IsDir() {
-		return usagef("to serve its files: overlay --document-root "+shellWord(name), "entry point: %q is a folder, not a WSGI script file", name)
+		return usagef("to serve its files: overlay --document-root "+shellWord(name), "%s: %q is a folder, not a WSGI script file", what, name)
 	}
-	return k.readableFile("entry point", k.abs(name), k.missingScriptHint(name))
+	return k.readableFile(what, k.abs(name), k.missingScriptHint(what, name))
 }
 
-// missingScriptHint guesses what a name that is no file was meant to be.
-func (k *checker) missingScriptHint(name string) string {
+// missingScriptHint guesses what a name that is no file was meant to be. what says where it
+// was given.
+func (k *checker) missingScriptHint(what, name string) string {
 	if _, err := strconv.Atoi(name); err == nil {
 		return "for the port: --port " + name
 	}
@@ -119,6 +120,9 @@ func (k *checker) missingScriptHint(name string) string {
 		return "did you mean " + near + "?"
 	}
 	if isModuleName(file) && (!hasCallable || isIdentifier(callable)) {
+		if strings.HasPrefix(what, "--mount") {
+			return "for a module of that name: " + what + " " + file + ":" + k.CallableObject
+		}
 		return "for a module of that name: overlay --application-type module " + name
 	}
 	return ""

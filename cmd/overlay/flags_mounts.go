@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -13,7 +14,7 @@ func (k *checker) firstMount() {
 	}
 	first := k.Mount[0]
 	k.Mount = k.Mount[1:]
-	k.EntryPointArgument = first.Value
+	k.EntryPointArgument, k.first = first.Value, "--mount "+first.Name
 	if k.given["mount-point"] == 0 {
 		k.MountPoint = first.Name
 	}
@@ -22,13 +23,34 @@ func (k *checker) firstMount() {
 	}
 }
 
-// typeOf tells a script from a module by whether there is such a file.
+// typeOf tells a script from a module by whether there is such a file. A name that looks like
+// that of a file is one that is missing, unless it names what to call in it.
 func (k *checker) typeOf(entry string) applicationType {
-	name, _, _ := strings.Cut(entry, ":")
-	if _, err := os.Stat(k.abs(entry)); err != nil && isModuleName(name) {
-		return applicationModule
+	name, _, hasCallable := strings.Cut(entry, ":")
+	if _, err := os.Stat(k.abs(entry)); err == nil || !isModuleName(name) || !hasCallable && k.missingFile(name) {
+		return applicationScript
 	}
-	return applicationScript
+	return applicationModule
+}
+
+// missingFile reports whether name looks like that of a file. mysite.wsgi is a module all
+// the same where there is a package mysite that can be imported.
+func (k *checker) missingFile(name string) bool {
+	if strings.HasSuffix(name, ".py") {
+		return true
+	}
+	if !strings.HasSuffix(name, ".wsgi") {
+		return false
+	}
+	first, _, _ := strings.Cut(name, ".")
+	for _, dir := range append([]string{".", k.WorkingDirectory}, k.PythonPath...) {
+		for _, suffix := range []string{"", ".py"} {
+			if _, err := os.Stat(filepath.Join(k.abs(dir), first+suffix)); err == nil {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // mounts checks --mount: each is an application of its own, in worker processes
@@ -51,7 +73,7 @@ func (k *checker) mounts() error {
 		if app.Type == applicationModule {
 			err = k.module(&app)
 		} else {
-			err = k.script(&app)
+			err = k.script(&app, "--mount "+m.Name)
 		}
 		if err != nil {
 			return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -46,13 +47,18 @@ func TestWorkerOptions(t *testing.T) {
 // the first one is the first application.
 func TestMounts(t *testing.T) {
 	dir := newTestFolder(t)
+	if err := os.MkdirAll(filepath.Join(dir, "lib", "package"), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	for _, test := range []struct {
 		args string
 		want string
 	}{
 		{"hello.wsgi", "script hello.wsgi application /"},
 		{"--mount /api mysite.wsgi:app hello.wsgi", "script hello.wsgi application /, module mysite.wsgi app /api"},
-		{"--mount /a hello.wsgi --mount /b=mysite.wsgi", "script hello.wsgi application /a, module mysite.wsgi application /b"},
+		{"--mount /a hello.wsgi --mount /b=htdocs.wsgi", "script hello.wsgi application /a, module htdocs.wsgi application /b"},
+		{"--mount /a hello.wsgi --mount /b=package.wsgi --python-path lib", "script hello.wsgi application /a, module package.wsgi application /b"},
+		{"--mount /a hello.wsgi --mount /b=mysite", "script hello.wsgi application /a, module mysite application /b"},
 		{"--mount / mysite.wsgi:app", "module mysite.wsgi app /"},
 	} {
 		t.Run(test.args, func(t *testing.T) {
@@ -86,7 +92,10 @@ func TestWorkerOptionErrors(t *testing.T) {
 		{"--response-buffer-size 262143", "--response-buffer-size: got 262143 bytes, want 262144 to 1073741824"},
 		{"--response-buffer-size 1025M", "--response-buffer-size: got 1074790400 bytes"},
 		{"--response-spool-size 1025M", "--response-spool-size: got 1074790400 bytes"},
-		{"--mount /a hello.wsgi --mount /a/ mysite.wsgi", "two applications at /a"},
+		{"--mount /a missing.wsgi", "--mount /a: "},
+		{"--mount /a missing.py", "/missing.py: no such file or directory"},
+		{"--mount /a lib/missing", "/lib/missing: no such file or directory"},
+		{"--mount /a hello.wsgi --mount /a/ mysite", "two applications at /a"},
 		{"--mount a hello.wsgi", "--mount"},
 		{"--rolling", "no effect with one worker process"},
 	} {
