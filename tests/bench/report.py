@@ -59,6 +59,10 @@ def table(runs, references):
     for name in dict.fromkeys(run["server"] for run in runs if "failed" in run):
         failed = [run["failed"] for run in runs if run["server"] == name and "failed" in run]
         notes.append(f"{name}: {len(failed)} runs left out: {failed[0]}.")
+    bare = [run["bare"] for run in good if run.get("bare")]
+    if bare:
+        notes.append(f"Bare loops of the same sleep on 2 × 5 threads of Python, without a server, reached {statistics.median(bare):.2f} "
+                     "of that bound in these rounds (median).")
     if good:
         others = [run["other_share"] for run in good]
         loud = " **The machine was not quiet.**" if statistics.median(others) > QUIET else ""

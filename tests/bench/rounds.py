@@ -8,6 +8,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import bareloop
 import process
 import scenarios
 import wrk
@@ -99,6 +100,7 @@ def run(servers, list_of_scenarios, plan, site_of, record):
 def run_scenario(live, scenario, connections, plan, directory, record):
     for number in range(plan.rounds):
         turn = number % len(live)
+        bare = bareloop.share(scenario.seconds, plan.seconds) if scenario.seconds else None
         for server, site, roots in live[turn:] + live[:turn]:
             if server.name == "fixed" and not scenario.fixed_size:
                 continue
@@ -110,7 +112,7 @@ def run_scenario(live, scenario, connections, plan, directory, record):
                 if result["errors"]:
                     result["log"] = [root.log_end() for root in roots]
                 if scenario.seconds:
-                    result["bound"] = min(server.slots, connections) / scenario.seconds
+                    result["bound"], result["bare"] = min(server.slots, connections) / scenario.seconds, bare
                 say(f"{scenario.name}, {connections} connections, round {number + 1}: {server.name}: "
                     f"{result['requests_per_second']:,.0f}/s, {result['cpu_us']:.1f} µs, errors {result['errors']}")
             except (scenarios.WrongAnswer, OSError, http.client.HTTPException) as error:
