@@ -185,7 +185,7 @@ func (h *Handler) serve(ctx *fasthttp.RequestCtx, m *mount, path []byte, b *body
 		HasBody:    b.exists,
 		Queued:     time.Now(),
 	}
-	begun := time.Now()
+	begun := r.Queued
 	if stream != nil {
 		stream.describe(r)
 		stream.Share()

@@ -562,6 +562,39 @@ class PoolTest(unittest.TestCase):
             self.assertTrue(pool.run(frame, 0.0, 0.0).endswith(want))
 
 
+    @unittest.skipUnless(sys.implementation.name == "cpython", "no thread can be interrupted")
+    def test_interruption_waits_for_a_sender(self):
+        """Frames that a thread has taken out to send them would be lost with it."""
+        threads.SEND_PATIENCE, before = 60.0, threads.SEND_PATIENCE
+        self.addCleanup(setattr, threads, "SEND_PATIENCE", before)
+        pool, _ = self.pool(None)
+        sending, over, seen = threading.Event(), threading.Event(), []
+
+        def sender():
+            sent = False
+            try:
+                with pool.out_lock:
+                    sending.set()
+                    for _ in range(50):
+                        time.sleep(0.001)
+                    sent = True
+                while not over.is_set():
+                    time.sleep(0.001)
+            except wsgi.RequestTimeout:
+                seen.append(sent)
+
+        exchange = wsgi.Exchange(pool, 1, False)
+        thread = threading.Thread(target=sender)
+        thread.start()
+        exchange.thread = thread.ident
+        pool.exchanges[1] = exchange
+        self.assertTrue(sending.wait(60))
+        pool.interrupt(1)
+        thread.join(60)
+        over.set()
+        self.assertEqual(seen, [True])
+
+
 class NamesTest(unittest.TestCase):
     def test_split_names(self):
         long = "x" * frames.MAX_NAME

@@ -45,6 +45,7 @@ from _overlay.wsgi import Exchange, RequestTimeout
 HOLD = 0.0003  # seconds that a request may take while answers are held back
 MAX_HELD = 0.0005  # seconds after which a held answer goes whatever the next request does
 READ_SIZE = 32 * 1024
+SEND_PATIENCE = 1.0  # seconds that an interruption waits for a thread that sends
 CLOSE_ON_EXEC = 0x40000000  # MSG_CMSG_CLOEXEC of Linux, which PyPy does not name
 
 
@@ -244,7 +245,15 @@ class Pool:
             exchange.cancelled = True
             self.interrupted += 1
             text = stack_of(exchange.thread)
-            raise_in(exchange.thread, RequestTimeout)
+            # Not while that thread sends: frames that it has taken out of self.out, other
+            # requests' too, would be lost. One that waits to send gets the exception
+            # before it has taken any.
+            alone = self.out_lock.acquire(timeout=SEND_PATIENCE)
+            try:
+                raise_in(exchange.thread, RequestTimeout)
+            finally:
+                if alone:
+                    self.out_lock.release()
         return text
 
     def survive(self):
@@ -414,8 +423,9 @@ class Pool:
         self.flush()
         rights = [(SOL_SOCKET, SCM_RIGHTS, array("i", [descriptor]))]
         with self.out_lock:
+            size = len(frame)  # an exception that is under way (interrupt) comes here, before anything is sent
             sent = self.socket.sendmsg([frame], rights)
-            if sent < len(frame):
+            if sent < size:
                 self.socket.sendall(frame[sent:])
 
     # -- what the watch does ----------------------------------------------------
