@@ -132,6 +132,25 @@ func TestReplacedUnderLoad(t *testing.T) {
 	}
 }
 
+// No more descriptors stay open than there may be; the files beyond that are served all
+// the same.
+func TestDescriptorsAreBounded(t *testing.T) {
+	dir := t.TempDir()
+	for i := range 4 {
+		write(t, dir, fmt.Sprintf("%d.bin", i), strings.Repeat("a", memoryLimit+1+i))
+	}
+	s := serve(t, Options{Root: dir, CacheRevalidate: time.Hour})
+	s.h.maxOpen = 2
+	for i := range 4 {
+		if got := s.get(fmt.Sprintf("/%d.bin", i)); got.status != 200 || len(got.body) != memoryLimit+1+i {
+			t.Errorf("file %d: %d, %d bytes", i, got.status, len(got.body))
+		}
+		if n := s.h.openFiles.Load(); n != int64(min(i+1, 2)) {
+			t.Errorf("after %d files: %d descriptors kept, want %d", i+1, n, min(i+1, 2))
+		}
+	}
+}
+
 func TestDescriptorsAreClosed(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "a.bin", strings.Repeat("a", memoryLimit+1))
