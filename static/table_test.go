@@ -2,6 +2,7 @@ package static
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 )
 
@@ -28,5 +29,31 @@ func TestTableIsBounded(t *testing.T) {
 	}
 	if n := table.len(); n != 0 || len(dropped) != 1000 {
 		t.Errorf("after all were removed: %d kept, %d dropped", n, len(dropped))
+	}
+}
+
+// What was asked for since the last time is spared; what was not makes room.
+func TestTableSparesWhatIsUsed(t *testing.T) {
+	var dropped []string
+	table := newTable(3*tableShards, func(e *entry) { dropped = append(dropped, e.path) })
+	put := func(path string) { table.put(0, &entry{path: path}) } // all in one shard
+	for _, path := range []string{"a", "b", "c"} {
+		put(path)
+	}
+	use := func(path string) {
+		e := table.get(0, []byte(path))
+		if e == nil {
+			t.Fatalf("%s is gone", path)
+		}
+		e.touch()
+	}
+	use("a")
+	put("d") // in the place of b
+	use("a")
+	use("c")
+	put("e") // of d
+	put("f") // of c, which the hand comes to first
+	if want := []string{"b", "d", "c"}; !slices.Equal(dropped, want) {
+		t.Errorf("dropped %q, want %q", dropped, want)
 	}
 }
