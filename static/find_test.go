@@ -2,6 +2,7 @@ package static
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -166,5 +167,23 @@ func TestDescriptorsAreClosed(t *testing.T) {
 	}
 	if got := s.get("/a.bin"); got.status != 200 || len(got.body) != memoryLimit+1 {
 		t.Errorf("after the sweep: %d, %d bytes", got.status, len(got.body))
+	}
+}
+
+// Where the file system cannot say whether there is a file, the application is not asked
+// instead: it might answer, and be believed.
+func TestTroubleIsNoMiss(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "a.txt", "a")
+	s := serve(t, Options{Root: dir, Next: next, SPA: "/a.txt", Redirects: []Redirect{{From: "/*", To: "/elsewhere"}}, Logger: slog.New(slog.DiscardHandler)})
+	o := s.h.trees[0].current.Load()
+	if o.dir == nil {
+		t.Skip("without openat2 another descriptor is used")
+	}
+	o.dir.Close() // every look-up fails from now on, and not because there is no file
+	for _, target := range []string{"/a.txt", "/b.txt"} {
+		if got := s.get(target, "Accept: text/html"); got.status != 500 || got.body != "500 Internal Server Error\n" {
+			t.Errorf("GET %s = %d %q, want 500", target, got.status, got.body)
+		}
 	}
 }
