@@ -1,6 +1,7 @@
 package static
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -30,5 +31,27 @@ func TestStats(t *testing.T) {
 	got := s.h.Stats()
 	if got.Entries != 4 || got.Hits != 4 || got.Misses != 4 || got.Bytes < 3000 || got.Bytes > 4000 || got.Items != 3 || got.OpenFiles != 1 {
 		t.Errorf("after two rounds of four files: %+v", got)
+	}
+}
+
+// What is kept stays within --cache-size, whatever is asked for: an eighth is for what
+// the lists of it cost.
+func TestStoreIsBounded(t *testing.T) {
+	root := t.TempDir()
+	const size, file = 1 << 20, 10_000
+	for i := range 200 { // twice as much
+		write(t, root, fmt.Sprintf("%d.txt", i), strings.Repeat("x", file))
+	}
+	s := serve(t, Options{Root: root, CacheSize: size, NoCompression: true, CacheRevalidate: time.Hour})
+	for i := range 200 {
+		if got := s.get(fmt.Sprintf("/%d.txt", i)); got.status != 200 || len(got.body) != file {
+			t.Fatalf("%d: %d, %d bytes", i, got.status, len(got.body))
+		}
+		if got := s.h.Stats(); got.Bytes > size-size/8 {
+			t.Fatalf("after %d files: %d bytes are kept, want %d at most", i+1, got.Bytes, size-size/8)
+		}
+	}
+	if got := s.h.Stats(); got.Bytes < size/2 || got.Evictions < 100 {
+		t.Errorf("%d bytes are kept and %d files were dropped: the memory is not used", got.Bytes, got.Evictions)
 	}
 }
