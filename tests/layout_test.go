@@ -108,7 +108,7 @@ func rules(root string) []rule {
 }
 
 // parts are the packages that know nothing of one another; cmd/overlay joins them.
-var parts = []string{"eventloop", "static", "tlsauth", "certs", "fallthrough", "pybridge"}
+var parts = []string{"eventloop", "http2", "static", "tlsauth", "certs", "fallthrough", "pybridge"}
 
 // importDirections finds parts that import one another, and anything but
 // cmd/overlay and tests that imports a part.
