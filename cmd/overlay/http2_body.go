@@ -4,33 +4,31 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"sync/atomic"
 	"time"
+
+	"overlay/http2"
 )
 
 // http2Body is the body of a request. Each read must bring something within the
-// silence that is allowed, and all of it must come at the least rate. net/http sends
-// "100 Continue" with the first read.
+// silence that is allowed, and all of it must come at the least rate. The stream sends
+// "100 Continue" with the first read that has to wait.
 type http2Body struct {
-	body     io.Reader
-	control  *http.ResponseController
+	stream   *http2.Stream
 	silence  time.Duration
 	rate     transferRate
 	began    time.Time
 	rest     time.Time // when the last Read returned; the client's time stands still until the next
 	received int64
-	timer    http2Timer
 
 	interrupted atomic.Bool
 }
 
-// reset prepares b for another request.
-func (b *http2Body) reset(body io.Reader, control *http.ResponseController, server *http2Server) {
-	b.body, b.control, b.silence, b.rate = body, control, server.silence, server.rate
-	b.began, b.rest, b.received, b.timer = time.Time{}, time.Time{}, 0, http2Timer{}
-	b.interrupted.Store(false)
+// newHTTP2Body returns the body of the request of stream. It is not used again: who
+// reads it may interrupt it late.
+func newHTTP2Body(stream *http2.Stream, server *http2Server) *http2Body {
+	return &http2Body{stream: stream, silence: server.silence.socket, rate: server.rate}
 }
 
 // Read reads from the client.
@@ -50,20 +48,18 @@ func (b *http2Body) Read(p []byte) (int, error) {
 			deadline = end
 		}
 	}
-	b.timer.arm(deadline, b.control.SetReadDeadline)
-	if b.interrupted.Load() { // after arm, which may have undone the deadline of Interrupt
+	b.stream.SetReadDeadline(deadline)
+	if b.interrupted.Load() { // after the deadline was set, which may have undone that of Interrupt
 		return 0, errInterrupted
 	}
-	n, err := b.body.Read(p)
+	n, err := b.stream.Read(p)
 	b.received += int64(n)
 	b.rest = time.Now()
 	switch {
 	case err == nil, err == io.EOF, errors.Is(err, os.ErrDeadlineExceeded):
 		return n, err
 	}
-	// The stream has been reset, or the connection is gone; net/http has no common
-	// error for that.
-	return n, fmt.Errorf("%w: %w", errBodyCut, err)
+	return n, fmt.Errorf("%w: %w", errBodyCut, err) // the stream was reset, or the connection is gone
 }
 
 // Share implements fallthru.Arriving: reading and answering are independent here.
@@ -73,5 +69,5 @@ func (b *http2Body) Share() {}
 // called from any goroutine.
 func (b *http2Body) Interrupt() {
 	b.interrupted.Store(true)
-	_ = b.control.SetReadDeadline(time.Unix(1, 0)) // a stream that is over needs none
+	b.stream.SetReadDeadline(time.Unix(1, 0))
 }

@@ -4,117 +4,116 @@ import (
 	"bufio"
 	"bytes"
 	"io"
-	"net/http"
 	"strconv"
 	"strings"
-	"time"
+
+	"overlay/http2"
 
 	"github.com/valyala/fasthttp"
 )
 
-// http2Stream turns one request of net/http into one of fasthttp, and the answer
+// http2Stream turns one request of HTTP/2 into one of fasthttp, and the answer
 // back. It is used again for others.
 type http2Stream struct {
 	server *http2Server
+	conn   *http2Conn
 	ctx    fasthttp.RequestCtx
-	body   http2Body
 	out    http2Writer
 	head   []byte // the head of the request, written as HTTP/1.1 has it
 	source bytes.Reader
 	reader *bufio.Reader
 
-	text   []byte       // values of the fields of the response, one behind the other
-	fields []http2Field // where each is
+	fields []http2.HeadField // of the response
+	length []byte            // value of Content-Length
 }
 
 func newHTTP2Stream(s *http2Server) *http2Stream {
 	// The head of HTTP/1 is longer than what was counted for HTTP/2 by a few bytes
 	// for each field.
-	return &http2Stream{server: s, reader: bufio.NewReaderSize(nil, 4*maxHead)}
+	return &http2Stream{server: s, conn: new(http2Conn), reader: bufio.NewReaderSize(nil, 4*maxHead)}
 }
 
-// ServeHTTP answers one request.
-func (s *http2Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	session, ok := r.Context().Value(http2SessionKey{}).(*http2Session)
-	if !ok {
-		panic(http.ErrAbortHandler) // no connection of ours
-	}
-	stream := s.streams.Get().(*http2Stream)
-	stream.serve(w, r, session)
-	s.streams.Put(stream)
-}
-
-func (x *http2Stream) serve(w http.ResponseWriter, r *http.Request, session *http2Session) {
-	control := http.NewResponseController(w)
+// serve answers the request of st. It reports whether x can be used again.
+func (x *http2Stream) serve(st *http2.Stream) bool {
+	session := st.State().(*http2Session)
+	*x.conn = http2Conn{Conn: session.conn, client: session.client, stream: st}
 	ctx := &x.ctx
-	// Not kept for others: who asks whether the client is gone may do so late.
-	ctx.Init2(&http2Conn{Conn: session.conn, client: session.client, request: r.Context()}, nil, false)
-	if !x.readHead(r) {
-		w.WriteHeader(http.StatusBadRequest)
-		return
+	ctx.Init2(x.conn, nil, false)
+	if !x.readHead(st) {
+		_ = st.WriteHead(fasthttp.StatusBadRequest, nil, true) // who is gone needs no answer
+		return true
 	}
 	header := &ctx.Request.Header
 	x.server.hygiene.headerReceived(header)
-	if r.ContentLength != 0 && refusalOf(header) == accepted {
-		x.body.reset(r.Body, control, x.server)
-		ctx.Request.SetBodyStream(&x.body, int(r.ContentLength)) // -1 when it is not known
+	if st.HasBody && refusalOf(header) == accepted {
+		ctx.Request.SetBodyStream(newHTTP2Body(st, x.server), int(st.ContentLength)) // -1 when it is not known
 	}
 	x.server.handler(ctx)
 	ctx.Response.SkipBody = header.IsHead()
-	x.out = http2Writer{w: w, control: control, silence: x.server.silence, pipe: session.pipe}
-	err := x.respond()
-	x.out.rest()
+	st.SetSilence(x.server.silence.silence())
+	err := x.respond(st)
 	_ = ctx.Response.CloseBodyStream() // what can be said of it was said
 	ctx.ResetUserValues()              // the access log writes its line
 	if err != nil {
 		// The stream is reset: a response cut short never looks complete. x is not
 		// used again, since something may still hold on to it.
-		panic(http.ErrAbortHandler)
+		return false
 	}
 	ctx.Request.Reset()
 	ctx.Response.Reset()
-	x.body.reset(nil, nil, x.server)
 	x.out = http2Writer{}
+	if st.Shared() {
+		x.conn = new(http2Conn) // who asks whether the client is gone may do so late
+	}
+	return true
 }
 
-// readHead parses the head of r as if it had come as HTTP/1.1, so that one piece
-// of code alone judges requests. It reports whether r can be written so.
-func (x *http2Stream) readHead(r *http.Request) bool {
-	if !isToken(r.Method) || !isPrintable(r.RequestURI) || !isPrintable(r.Host) {
+// readHead parses the head of st as if it had come as HTTP/1.1, so that one piece
+// of code alone judges requests. It reports whether it can be written so.
+func (x *http2Stream) readHead(st *http2.Stream) bool {
+	target, host := st.Path, st.Authority
+	if st.Method == fasthttp.MethodConnect {
+		target = host
+	}
+	if host == "" {
+		for i := range st.Fields {
+			if st.Fields[i].Name == "host" {
+				host = st.Fields[i].Value
+				break
+			}
+		}
+	}
+	if !isToken(st.Method) || !isPrintable(target) || !isPrintable(host) {
 		return false
 	}
-	head := append(x.head[:0], r.Method...)
-	head = append(append(head, ' '), r.RequestURI...)
-	head = append(append(head, " HTTP/1.1\r\nHost: "...), r.Host...)
-	for name, values := range r.Header {
-		switch name {
-		case "Content-Length", "Transfer-Encoding", "Connection", "Expect":
-			continue // of the framing, which is told below and by net/http
-		case "Host":
+	head := append(x.head[:0], st.Method...)
+	head = append(append(head, ' '), target...)
+	head = append(append(head, " HTTP/1.1\r\nHost: "...), host...)
+	cookies := false
+	for i := range st.Fields {
+		f := &st.Fields[i]
+		switch f.Name {
+		case "host":
 			// RFC 9113 section 8.3.1: it must not differ from :authority.
-			if len(values) != 1 || values[0] != r.Host {
+			if f.Value != host {
 				return false
 			}
 			continue
+		case "cookie":
+			cookies = true // below
+			continue
 		}
-		if !isFieldName(name) {
-			return false
-		}
-		for _, value := range values {
-			// net/http has looked, too; a line end here would be a field of the client's
-			// own making that no one has judged.
-			if strings.ContainsAny(value, "\r\n\x00") {
-				return false
-			}
-			head = append(append(append(head, "\r\n"...), name...), ": "...)
-			head = append(head, value...)
-		}
+		head = append(append(append(head, "\r\n"...), f.Name...), ": "...)
+		head = append(head, f.Value...)
+	}
+	if cookies {
+		head = appendCookies(head, st.Fields)
 	}
 	switch {
-	case r.ContentLength < 0:
+	case st.ContentLength >= 0:
+		head = strconv.AppendInt(append(head, "\r\nContent-Length: "...), st.ContentLength, 10)
+	case st.HasBody:
 		head = append(head, "\r\nTransfer-Encoding: chunked"...)
-	case r.ContentLength > 0, len(r.Header["Content-Length"]) > 0:
-		head = strconv.AppendInt(append(head, "\r\nContent-Length: "...), r.ContentLength, 10)
 	}
 	x.head = append(head, "\r\n\r\n"...)
 	x.source.Reset(x.head)
@@ -122,12 +121,31 @@ func (x *http2Stream) readHead(r *http.Request) bool {
 	return x.ctx.Request.Header.Read(x.reader) == nil
 }
 
-// isFieldName reports whether s is a token, with underscores or without.
-func isFieldName(s string) bool {
-	return isToken(strings.ReplaceAll(s, "_", "-"))
+// appendCookies adds the one Cookie field that several are to be for who does not know
+// HTTP/2 (RFC 9113 section 8.2.3).
+func appendCookies(head []byte, fields []http2.Field) []byte {
+	separator := "\r\nCookie: "
+	for i := range fields {
+		if f := &fields[i]; f.Name == "cookie" {
+			head = append(append(head, separator...), f.Value...)
+			separator = "; "
+		}
+	}
+	return head
 }
 
-// isToken reports whether s is a token (RFC 9110 section 5.6.2).
+// isFieldName reports whether name is a token, with underscores or without.
+func isFieldName(name []byte) bool {
+	for _, c := range name {
+		if nameClass[c]&(classToken|classUnderline) == 0 {
+			return false
+		}
+	}
+	return len(name) > 0
+}
+
+// isToken reports whether s is a token (RFC 9110 section 5.6.2), though one without an
+// underscore.
 func isToken(s string) bool {
 	for i := range len(s) {
 		if nameClass[s[i]] != classToken {
@@ -148,76 +166,72 @@ func isPrintable(s string) bool {
 }
 
 // respond sends the response of x.ctx.
-func (x *http2Stream) respond() error {
+func (x *http2Stream) respond(st *http2.Stream) error {
 	resp := &x.ctx.Response
-	fields := x.out.w.Header()
-	x.copyFields(fields)
-	if len(resp.Header.Server()) == 0 {
-		fields.Set("Server", "overlay")
-	}
-	if len(resp.Header.ContentType()) == 0 {
-		fields["Content-Type"] = nil // net/http would guess one
+	if resp.ConnectionClose() {
+		st.Last()
 	}
 	status := resp.StatusCode()
 	stream := resp.BodyStream()
 	length := resp.Header.ContentLength()
 	known := length >= 0 && len(resp.Header.Peek(fasthttp.HeaderContentLength)) > 0
-	if stream == nil && len(resp.Body()) > 0 {
+	if stream == nil && (len(resp.Body()) > 0 || !resp.SkipBody) {
 		length, known = len(resp.Body()), true
 	}
 	hasBody := status >= 200 && status != fasthttp.StatusNoContent && status != fasthttp.StatusNotModified
+	x.listFields()
 	if hasBody && known {
-		fields.Set("Content-Length", strconv.Itoa(length))
+		x.length = strconv.AppendInt(x.length[:0], int64(length), 10)
+		x.fields = append(x.fields, http2.HeadField{Name: "content-length", Value: x.length})
 	}
-	x.out.w.WriteHeader(status)
-	if !hasBody || resp.SkipBody {
-		return nil
-	}
-	if stream == nil {
-		_, err := x.out.Write(resp.Body())
+	silent := !hasBody || resp.SkipBody || stream == nil && len(resp.Body()) == 0
+	if err := st.WriteHead(status, x.fields, silent); err != nil || silent {
 		return err
+	}
+	x.out.stream = st
+	if stream == nil {
+		if _, err := st.Write(resp.Body()); err != nil {
+			return err
+		}
+		return st.End()
 	}
 	sent, err := copyStream(&x.out, stream)
 	if err == nil && known && sent < int64(length) {
 		err = io.ErrUnexpectedEOF
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return st.End()
 }
 
-// copyFields puts the fields of the response into fields. All values lie in one
-// string.
-func (x *http2Stream) copyFields(fields http.Header) {
-	x.text, x.fields = x.text[:0], x.fields[:0]
-	for name, value := range x.ctx.Response.Header.All() {
-		key := http2Name(name)
-		switch key {
-		case "Content-Length", "Transfer-Encoding", "Keep-Alive", "Upgrade", "Trailer", "Proxy-Connection":
+var http2ServerName = []byte("overlay")
+
+// listFields puts the fields of the response into x.fields, but for Content-Length.
+func (x *http2Stream) listFields() {
+	header := &x.ctx.Response.Header
+	x.fields = x.fields[:0]
+	for name, value := range header.All() {
+		lower, ok := http2Names[string(name)]
+		if !ok {
+			if !isFieldName(name) {
+				continue // clients would take the whole response for malformed
+			}
+			lower = strings.ToLower(string(name))
+		}
+		switch lower {
+		case "content-length", "transfer-encoding", "connection", "keep-alive", "upgrade", "trailer", "proxy-connection":
 			continue // HTTP/2 has its own ways (RFC 9113 section 8.2.2)
 		}
-		x.text = append(x.text, value...)
-		x.fields = append(x.fields, http2Field{key, len(x.text)})
+		x.fields = append(x.fields, http2.HeadField{Name: lower, Value: value})
 	}
-	text, start := string(x.text), 0
-	values := make([]string, len(x.fields))
-	for i, f := range x.fields {
-		values[i] = text[start:f.end]
-		start = f.end
-		if before, again := fields[f.name]; again {
-			fields[f.name] = append(before, values[i])
-		} else {
-			fields[f.name] = values[i : i+1 : i+1]
-		}
+	if len(header.Server()) == 0 {
+		x.fields = append(x.fields, http2.HeadField{Name: "server", Value: http2ServerName})
 	}
 }
 
-// http2Field is one field of a response; end is that of its value in the text of all.
-type http2Field struct {
-	name string
-	end  int
-}
-
-// http2Names are the names that responses usually have, so that they need not be
-// made each time. Nothing changes it.
+// http2Names are the names that responses usually have, in lower case, so that they need
+// not be made each time. Nothing changes it.
 var http2Names = func() map[string]string {
 	names := map[string]string{}
 	for _, name := range []string{
@@ -225,18 +239,10 @@ var http2Names = func() map[string]string {
 		"Content-Type", "Date", "ETag", "Etag", "Keep-Alive", "Last-Modified", "Location", "Server", "Set-Cookie", "Strict-Transport-Security",
 		"Transfer-Encoding", "Vary", "X-Content-Type-Options", "X-Frame-Options",
 	} {
-		names[name] = http.CanonicalHeaderKey(name)
+		names[name] = strings.ToLower(name)
 	}
 	return names
 }()
-
-// http2Name returns the canonical form of name.
-func http2Name(name []byte) string {
-	if canonical, ok := http2Names[string(name)]; ok {
-		return canonical
-	}
-	return http.CanonicalHeaderKey(string(name))
-}
 
 // copyStream sends a body. One that knows how to write itself does so: it flushes
 // when it has to wait.
@@ -253,6 +259,9 @@ func copyStream(w *http2Writer, stream io.Reader) (int64, error) {
 			if total += int64(m); err != nil {
 				return total, err
 			}
+			if err := w.Flush(); err != nil { // the next part may be long in coming
+				return total, err
+			}
 		}
 		if err == io.EOF {
 			return total, nil
@@ -263,56 +272,10 @@ func copyStream(w *http2Writer, stream io.Reader) (int64, error) {
 	}
 }
 
-// http2Writer writes a body. Each piece must be taken within the silence that is
-// allowed; flow control makes Write wait for a client that reads slowly.
-type http2Writer struct {
-	w       http.ResponseWriter
-	control *http.ResponseController
-	silence time.Duration
-	timer   http2Timer
-	pipe    *http2Pipe
-	begun   bool // the head is on its way
-	bulk    bool // the pipe knows that a body is being written
-}
+// http2Writer writes a body. Flow control makes Write wait for a client that reads slowly.
+type http2Writer struct{ stream *http2.Stream }
 
-// http2Piece is how much one write sends: a client that takes this much within
-// the timeout is alive.
-const http2Piece = 32 << 10
-
-func (w *http2Writer) Write(p []byte) (written int, err error) {
-	if !w.begun {
-		w.begun = true
-		w.pipe.expectHead()
-	}
-	if !w.bulk {
-		w.bulk = true
-		w.pipe.bulk(1)
-	}
-	for len(p) > 0 {
-		if w.silence > 0 {
-			w.timer.arm(time.Now().Add(w.silence), w.control.SetWriteDeadline)
-		}
-		n, err := w.w.Write(p[:min(len(p), http2Piece)])
-		written += n
-		if err != nil {
-			return written, err
-		}
-		p = p[n:]
-	}
-	return written, nil
-}
+func (w *http2Writer) Write(p []byte) (int, error) { return w.stream.Write(p) }
 
 // Flush sends what has been written.
-func (w *http2Writer) Flush() error {
-	w.begun = true
-	w.rest()
-	return w.control.Flush()
-}
-
-// rest says that no more of the body is at hand.
-func (w *http2Writer) rest() {
-	if w.bulk {
-		w.bulk = false
-		w.pipe.bulk(-1)
-	}
-}
+func (w *http2Writer) Flush() error { return w.stream.Flush() }

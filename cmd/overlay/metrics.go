@@ -169,10 +169,7 @@ func (l *accessLog) pendingBytes() int {
 }
 
 // connections returns how many connections speak HTTP/2 now.
-func (s *http2Server) connections() (n int) {
-	s.open.Range(func(_, _ any) bool { n++; return true })
-	return n
-}
+func (s *http2Server) connections() int { return s.server.Connections() }
 
 // metricsLog takes what promhttp has to say.
 type metricsLog struct{ log *slog.Logger }

@@ -198,7 +198,7 @@ func (s *site) build(stdout io.Writer) (err error) {
 		return err
 	}
 	if s.app != nil {
-		options.Next = s.app.Handle
+		options.Next = detached(s.app.Handle)
 	}
 	if s.files, err = static.New(options); err != nil {
 		return err
