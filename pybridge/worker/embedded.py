@@ -29,14 +29,14 @@ class Channel:
 
     window = 1 << 62  # send waits, with the GIL free, when Go holds enough
 
-    def glance(self):
+    def glance(self, exchange):
         """There is nothing to read: put says when the client is gone."""
 
-    def put(self, frame, hold):
+    def put(self, exchange, frame, hold):
         if not send(frame):
             raise ClientGone
 
-    def put_descriptor(self, frame, descriptor):
+    def put_descriptor(self, exchange, frame, descriptor):
         if not send_file(frame, descriptor):
             raise ClientGone
 

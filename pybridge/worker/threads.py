@@ -45,7 +45,6 @@ from _overlay.wsgi import Exchange, RequestTimeout
 HOLD = 0.0003  # seconds that a request may take while answers are held back
 MAX_HELD = 0.0005  # seconds after which a held answer goes whatever the next request does
 READ_SIZE = 32 * 1024
-SEND_PATIENCE = 1.0  # seconds that an interruption waits for a thread that sends
 CLOSE_ON_EXEC = 0x40000000  # MSG_CMSG_CLOEXEC of Linux, which PyPy does not name
 
 
@@ -67,6 +66,10 @@ def raise_in(thread, exception):
     except (ImportError, AttributeError):
         return
     raiser(c_ulong(thread), None if exception is None else py_object(exception))
+
+
+def checkpoint():
+    """The latest place where an exception comes that another thread has raised in this one."""
 
 
 def stack_of(thread):
@@ -217,15 +220,16 @@ class Pool:
             stream = BytesIO(body)
         exchange = Exchange(self, number, flags & FLAG_HEAD)
         exchange.thread = get_ident()
-        self.exchanges[number] = exchange
         try:
+            self.exchanges[number] = exchange
             environ = self.requests.environ(names, values, stream, received, queued, arrived, started + self.clock)
             last = exchange.run(self.application, environ)
+            # Whoever takes the exchange out decides: this thread, and the request
+            # has ended, or the main thread, and it is being interrupted.
+            if self.exchanges.pop(number, None) is None:
+                self.survive()
         except RequestTimeout:
             last = exchange.fail()
-        # Whoever takes the exchange out decides: this thread, and the request
-        # has ended, or the main thread, and it is being interrupted.
-        if self.exchanges.pop(number, None) is None:
             self.survive()
         if flags & FLAG_DESCRIPTOR:
             stream.close()
@@ -245,15 +249,11 @@ class Pool:
             exchange.cancelled = True
             self.interrupted += 1
             text = stack_of(exchange.thread)
-            # Not while that thread sends: frames that it has taken out of self.out, other
-            # requests' too, would be lost. One that waits to send gets the exception
-            # before it has taken any.
-            alone = self.out_lock.acquire(timeout=SEND_PATIENCE)
-            try:
+            exchange.late = True
+            if exchange.guard.acquire(blocking=False):
+                exchange.late = False
                 raise_in(exchange.thread, RequestTimeout)
-            finally:
-                if alone:
-                    self.out_lock.release()
+                exchange.guard.release()
         return text
 
     def survive(self):
@@ -269,6 +269,31 @@ class Pool:
                 return
             except RequestTimeout:
                 pass
+
+    # -- what an Exchange calls ----------------------------------------------
+
+    def guarded(self, exchange, action, *arguments):
+        """Does what other requests depend on; RequestTimeout comes before it or behind it."""
+        with exchange.guard:
+            checkpoint()
+            action(*arguments)
+        if exchange.late:
+            with self.interrupting:
+                late, exchange.late = exchange.late, False
+            if late:
+                raise RequestTimeout
+
+    def glance(self, exchange):
+        self.guarded(exchange, self.read_ahead)
+
+    def put(self, exchange, frame, hold):
+        self.guarded(exchange, self.keep_or_send, frame, hold)
+
+    def put_descriptor(self, exchange, frame, descriptor):
+        self.guarded(exchange, self.send_descriptor, frame, descriptor)
+
+    def wait_for_window(self, exchange, size):
+        self.guarded(exchange, self.await_window, exchange, size)
 
     # -- reading -------------------------------------------------------------
 
@@ -307,7 +332,7 @@ class Pool:
         self.rest = data[start:] if start < end else b""
         return True
 
-    def glance(self):
+    def read_ahead(self):
         """Reads what has come, if nobody else would: it may be a CANCEL.
 
         Whoever has the turn reads, now or when the watch has given it on. With
@@ -354,7 +379,7 @@ class Pool:
             except RuntimeError:  # released already
                 pass
 
-    def wait_for_window(self, exchange, size):
+    def await_window(self, exchange, size):
         """Waits until the server process takes size more bytes of a response.
 
         Somebody has to read the frame that says so. When every thread runs an
@@ -389,7 +414,7 @@ class Pool:
 
     # -- writing -------------------------------------------------------------
 
-    def put(self, frame, hold):
+    def keep_or_send(self, frame, hold):
         """Sends a frame; keeps it for a moment if hold, or if all is quick."""
         with self.out_lock:
             self.out.append(frame)
@@ -418,14 +443,13 @@ class Pool:
                 out.clear()
                 self.socket.sendall(data)
 
-    def put_descriptor(self, frame, descriptor):
+    def send_descriptor(self, frame, descriptor):
         """Sends a frame with a descriptor attached to its first byte."""
         self.flush()
         rights = [(SOL_SOCKET, SCM_RIGHTS, array("i", [descriptor]))]
         with self.out_lock:
-            size = len(frame)  # an exception that is under way (interrupt) comes here, before anything is sent
             sent = self.socket.sendmsg([frame], rights)
-            if sent < size:
+            if sent < len(frame):
                 self.socket.sendall(frame[sent:])
 
     # -- what the watch does ----------------------------------------------------
@@ -449,7 +473,7 @@ class Pool:
                 number, flags, _, _, body, _, _ = self.pending.popleft()
                 if flags & FLAG_DESCRIPTOR:
                     os.close(body)
-                self.put(HEADER.pack(0, number, GIVE_BACK, FLAG_END | FLAG_LAST, 0, 0), True)
+                self.keep_or_send(HEADER.pack(0, number, GIVE_BACK, FLAG_END | FLAG_LAST, 0, 0), True)
         finally:
             self.turn.release()
         self.flush()

@@ -6,6 +6,7 @@ bodies that arrive while they are read (bodies.py).
 """
 
 import sys
+from _thread import allocate_lock as Lock
 from re import compile as pattern
 
 from _overlay.frames import (
@@ -76,6 +77,8 @@ class Exchange:
         "cancelled",
         "ready",
         "thread",
+        "guard",
+        "late",
     )
 
     def __init__(self, pool, number, is_head):
@@ -89,6 +92,8 @@ class Exchange:
         self.window = pool.window  # bytes that the server process still takes
         self.cancelled = False
         self.ready = None  # lock that a thread waiting for window sleeps on
+        self.guard = Lock()  # held while the thread does what others depend on: RequestTimeout has to wait
+        self.late = False  # RequestTimeout waits for that
 
     # -- what the application calls ------------------------------------------
 
@@ -235,7 +240,7 @@ class Exchange:
     def send(self, data):
         """Sends part of a body. Reports whether no more of it can follow."""
         if self.head_sent:
-            self.pool.glance()
+            self.pool.glance(self)
         if self.cancelled:
             raise ClientGone
         if self.is_head:
@@ -255,7 +260,7 @@ class Exchange:
         if self.head_sent:
             if size:
                 frame = HEADER.pack(size, self.number, BODY, FLAG_LAST if last else 0, 0, 0) + data
-                self.pool.put(frame, last)
+                self.pool.put(self, frame, last)
         else:
             self.send_head(data, FLAG_LAST if last else 0)
         return last
@@ -274,7 +279,7 @@ class Exchange:
         self.head_sent = True
         size = len(head)
         frame = HEADER.pack(size + len(data), self.number, RESPONSE, flags, 0, size) + head + data
-        self.pool.put(frame, flags & FLAG_LAST)
+        self.pool.put(self, frame, flags & FLAG_LAST)
 
     def take_window(self, size):
         if self.window < size:
@@ -303,7 +308,7 @@ class Exchange:
         self.send_head(b"", 0)
         header = HEADER.pack(16, self.number, FILE, FLAG_LAST | FLAG_DESCRIPTOR, 0, 0)
         payload = position.to_bytes(8, "little") + length.to_bytes(8, "little")
-        self.pool.put_descriptor(header + payload, descriptor)
+        self.pool.put_descriptor(self, header + payload, descriptor)
         self.sent = length
         return True
 
@@ -334,7 +339,7 @@ class Exchange:
 
     def note(self, text):
         data = encode_text(text)
-        self.pool.put(HEADER.pack(len(data), self.number, NOTE, 0, 0, 0) + data, True)
+        self.pool.put(self, HEADER.pack(len(data), self.number, NOTE, 0, 0, 0) + data, True)
 
 
 def _check_status(status):
