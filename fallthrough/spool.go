@@ -27,6 +27,7 @@ type body struct {
 	exists bool // the request has a body, empty or not
 	spool  *spoolCount
 	stored int64 // bytes in file
+	held   int   // bytes of memory that spool counts
 }
 
 var bodies = sync.Pool{New: func() any { return new(body) }}
@@ -63,6 +64,7 @@ func (b *body) read(stream io.Reader, length int, limit int64) error {
 		b.buffer = make([]byte, want)
 	}
 	buf := b.buffer[:cap(b.buffer)]
+	b.hold(len(buf))
 	n := 0
 	for {
 		m, err := stream.Read(buf[n:])
@@ -89,6 +91,7 @@ func (b *body) read(stream io.Reader, length int, limit int64) error {
 		buf = append(make([]byte, 0, min(2*n, memoryBody+1)), buf...)
 		buf = buf[:cap(buf)]
 		b.buffer = buf
+		b.hold(len(buf))
 	}
 	if b.file == nil && n <= memoryBody {
 		b.bytes = buf[:n]
@@ -126,12 +129,19 @@ func (b *body) spill(data []byte) error {
 	return nil
 }
 
+// hold notes how much memory the body takes.
+func (b *body) hold(n int) {
+	b.spool.addMemory(n - b.held)
+	b.held = n
+}
+
 // release frees what b holds and keeps its buffer for another request.
 func (b *body) release() {
 	if b.file != nil {
 		_ = b.file.Close() // it has no name, and nobody reads it any more
 		b.spool.add(-1, -b.stored)
 	}
+	b.hold(0)
 	*b = body{buffer: b.buffer}
 	bodies.Put(b)
 }

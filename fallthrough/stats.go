@@ -11,6 +11,7 @@ type Stats struct {
 	// SpooledFiles and SpooledBytes are the temporary files of request bodies that
 	// are held now, and what is in them.
 	SpooledFiles, SpooledBytes int64
+	BodyMemory                 int64 // bytes of memory that request bodies take now, in such files or not
 }
 
 // GroupStats is what one process group has and has counted.
@@ -35,7 +36,7 @@ type GroupStats struct {
 // Stats returns what there is at this moment. It takes the locks that requests
 // take, for as long as a few of them.
 func (h *Handler) Stats() Stats {
-	s := Stats{SpooledFiles: h.spool.files.Load(), SpooledBytes: h.spool.bytes.Load()}
+	s := Stats{SpooledFiles: h.spool.files.Load(), SpooledBytes: h.spool.bytes.Load(), BodyMemory: h.spool.memory.Load()}
 	for i := range h.mounts {
 		g := h.mounts[i].group.stats()
 		g.Mount = h.mounts[i].name()
@@ -128,13 +129,21 @@ func (c *counts) stop(why StopReason) {
 	}
 }
 
-// spoolCount counts the temporary files of request bodies that are held.
-type spoolCount struct{ files, bytes atomic.Int64 }
+// spoolCount counts the temporary files of request bodies that are held, and the memory of
+// bodies.
+type spoolCount struct{ files, bytes, memory atomic.Int64 }
 
 // add notes n more bytes, in a new file or not. A nil count counts nothing.
 func (c *spoolCount) add(files, n int64) {
 	if c != nil {
 		c.files.Add(files)
 		c.bytes.Add(n)
+	}
+}
+
+// addMemory notes that n bytes more are in use. A nil count counts nothing.
+func (c *spoolCount) addMemory(n int) {
+	if c != nil && n != 0 {
+		c.memory.Add(int64(n))
 	}
 }

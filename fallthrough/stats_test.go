@@ -121,8 +121,11 @@ func TestStatsOfSpool(t *testing.T) {
 		if during.SpooledFiles != row.files || during.SpooledBytes != row.bytes {
 			t.Errorf("%s: %d files with %d bytes, want %d and %d", row.name, during.SpooledFiles, during.SpooledBytes, row.files, row.bytes)
 		}
-		if after := h.Stats(); after.SpooledFiles != 0 || after.SpooledBytes != 0 {
-			t.Errorf("%s, afterwards: %d files with %d bytes", row.name, after.SpooledFiles, after.SpooledBytes)
+		if during.BodyMemory < firstBuffer || during.BodyMemory > memoryBody+1 {
+			t.Errorf("%s: %d bytes of memory, want %d to %d", row.name, during.BodyMemory, firstBuffer, memoryBody+1)
+		}
+		if after := h.Stats(); after.SpooledFiles != 0 || after.SpooledBytes != 0 || after.BodyMemory != 0 {
+			t.Errorf("%s, afterwards: %d files with %d bytes, %d bytes of memory", row.name, after.SpooledFiles, after.SpooledBytes, after.BodyMemory)
 		}
 	}
 }

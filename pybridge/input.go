@@ -41,6 +41,10 @@ const (
 	inputWindow  = 128 << 10
 )
 
+// MaxInput is what one body that arrives takes in bytes, when the application does not read
+// it: what the kernel makes of inputWindow, and a piece.
+const MaxInput = 2*inputWindow + inputPiece
+
 // feed is the body of one request on its way. A nil feed has none.
 type feed struct {
 	body     Input
@@ -102,6 +106,8 @@ func (in *feed) run(x *exchange) {
 	defer close(in.done)
 	defer closeConn(in.ours)
 	defer in.survive(x)
+	x.worker.opts.Backlogs.addInput(1)
+	defer x.worker.opts.Backlogs.addInput(-1)
 	var asked [1]byte
 	if _, err := io.ReadFull(in.ours, asked[:]); err != nil {
 		return // the application does not read it

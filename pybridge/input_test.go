@@ -410,6 +410,25 @@ def application(environ, start_response):
 	}
 }
 
+// TestInputsCount: a body counts as long as the application may read it.
+func TestInputsCount(t *testing.T) {
+	p := startPeer(t)
+	var count Backlogs
+	p.worker.opts.Backlogs = &count
+	body := newArriving()
+	s := serveBody(t, p.worker, body)
+	_, conn := p.bodyOf()
+	askBody(t, conn)
+	waitFor(t, "the body is counted", func() bool { return count.Inputs() == 1 })
+	body.steps <- step{"x", io.EOF}
+	if data, end := readBody(t, conn); data != "x" || end != 0 {
+		t.Errorf("the application read %q, end %d", data, end)
+	}
+	waitFor(t, "it no longer is", func() bool { return count.Inputs() == 0 })
+	_ = conn.Close()
+	_ = s
+}
+
 // panickingInput is a body with a bug.
 type panickingInput struct{}
 

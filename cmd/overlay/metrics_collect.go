@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"overlay/fallthrough"
+	"overlay/pybridge"
 	"overlay/tlsauth"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -82,11 +83,14 @@ func (c siteCollector) application(p metricsPage) {
 	}
 	p.gauge("request_spool_files", "Request bodies held in temporary files.", float64(stats.SpooledFiles))
 	p.gauge("request_spool_bytes", "Bytes in those files.", float64(stats.SpooledBytes))
+	p.gauge("request_body_memory_bytes", "Memory of request bodies that are received, or held while the application runs.", float64(stats.BodyMemory))
 	p.gauge("request_body_limit_bytes", "Largest request body: --limit-request-body.", float64(cfg.LimitRequestBody))
+	held := c.s.metrics.held()
+	p.gauge("request_streams", "Request bodies that the application reads as they arrive: --stream-request-body.", float64(held.Inputs()))
+	p.gauge("request_stream_limit_bytes", "What one of those may hold.", pybridge.MaxInput)
 	if cfg.Application.Embedded {
 		return // responses are not taken from the application before the client takes them
 	}
-	held := c.s.metrics.held()
 	p.gauge("response_buffer_bytes", "Bytes of responses that wait in memory for slow clients.", float64(held.Memory()))
 	p.gauge("response_buffer_limit_bytes", "What one response may hold so: --response-buffer-size.", float64(cfg.ResponseBuffer))
 	p.gauge("response_spool_files", "Responses that wait in temporary files for slow clients.", float64(held.Files()))
