@@ -78,3 +78,26 @@ func TestLargeFile(t *testing.T) {
 		t.Errorf("HEAD = %+v", got)
 	}
 }
+
+// Range is for GET (RFC 9110 section 14.2), and of two Range fields none is understood.
+func TestRangeIsForGET(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "a.txt", "0123456789")
+	s := serve(t, Options{Root: dir})
+	for _, row := range []struct {
+		method string
+		lines  []string
+		status int
+		length string
+	}{
+		{"GET", []string{"Range: bytes=0-3"}, 206, "4"},
+		{"HEAD", []string{"Range: bytes=0-3"}, 200, "10"},
+		{"HEAD", []string{"Range: bytes=99-"}, 200, "10"},
+		{"GET", []string{"Range: bytes=0-3", "Range: bytes=0-3"}, 200, "10"},
+	} {
+		got := s.do(row.method, "/a.txt", row.lines...)
+		if got.status != row.status || got.header.Get("Content-Length") != row.length || (got.header.Get("Content-Range") != "") != (row.status == 206) {
+			t.Errorf("%s with %q = %d %v, want %d and %s bytes", row.method, row.lines, got.status, got.header, row.status, row.length)
+		}
+	}
+}

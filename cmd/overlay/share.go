@@ -172,18 +172,26 @@ Take it back: overlay cert --dir %s revoke %s
 }
 
 // address returns where others find the site: an address of this machine in the
-// network rather than one that only this machine has.
+// network rather than one that only this machine has, and of those the short ones of
+// IPv4 first.
 func (s *share) address(info bannerInfo) string {
 	urls := info.urls()
-	for _, url := range urls {
+	best := urls[0]
+	for _, url := range slices.Backward(urls) { // the first of a kind wins
 		host := strings.TrimSuffix(strings.TrimPrefix(url, "https://"), "/")
-		if h, _, err := net.SplitHostPort(host); err == nil {
-			if ip, err := netip.ParseAddr(h); err == nil && ip.Is4() && !ip.IsLoopback() {
-				return url
-			}
+		h, _, _ := net.SplitHostPort(host)
+		if ip, err := netip.ParseAddr(h); err == nil && !ip.IsLoopback() && (ip.Is4() || !isIPv4(best)) {
+			best = url
 		}
 	}
-	return urls[0]
+	return best
+}
+
+// isIPv4 reports whether the host of url is an address of IPv4 that others can use.
+func isIPv4(url string) bool {
+	h, _, _ := net.SplitHostPort(strings.TrimSuffix(strings.TrimPrefix(url, "https://"), "/"))
+	ip, err := netip.ParseAddr(h)
+	return err == nil && ip.Is4() && !ip.IsLoopback()
 }
 
 // terminalColumns returns the width of the terminal that a person reads w at, -1

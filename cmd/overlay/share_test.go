@@ -12,13 +12,16 @@ import (
 
 // The address that is told and drawn is one that other devices reach.
 func TestShareAddress(t *testing.T) {
-	everywhere := &net.TCPAddr{IP: net.IPv4zero, Port: 8443}
+	everywhere, everywhere6 := &net.TCPAddr{IP: net.IPv4zero, Port: 8443}, &net.TCPAddr{IP: net.IPv6unspecified, Port: 8443}
 	for _, row := range []struct {
 		name string
 		info bannerInfo
 		want string
 	}{
 		{"in a network", bannerInfo{HTTPS: everywhere, Network: []netip.Addr{netip.MustParseAddr("192.168.1.5")}}, "https://192.168.1.5:8443/"},
+		{"several", bannerInfo{HTTPS: everywhere6, Network: []netip.Addr{netip.MustParseAddr("fd00::5"), netip.MustParseAddr("192.168.1.5"), netip.MustParseAddr("10.0.0.5")}}, "https://192.168.1.5:8443/"},
+		{"IPv6 alone", bannerInfo{HTTPS: everywhere6, Network: []netip.Addr{netip.MustParseAddr("fd00::5"), netip.MustParseAddr("fd00::6")}}, "https://[fd00::5]:8443/"},
+		{"one address of IPv6", bannerInfo{HTTPS: &net.TCPAddr{IP: net.ParseIP("fd00::5"), Port: 1}}, "https://[fd00::5]:1/"},
 		{"without one", bannerInfo{HTTPS: everywhere}, "https://localhost:8443/"},
 		{"one address", bannerInfo{HTTPS: &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 1}}, "https://10.0.0.1:1/"},
 		{"this machine alone", bannerInfo{HTTPS: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}}, "https://127.0.0.1:1/"},
