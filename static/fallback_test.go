@@ -1,6 +1,7 @@
 package static
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -57,5 +58,19 @@ func TestErrorDocuments(t *testing.T) {
 	s2 := serve(t, Options{Root: dir})
 	if got := s2.get("/missing"); got.body != "404 Not Found\n" {
 		t.Errorf("without a document = %q", got.body)
+	}
+}
+
+// A document for errors is one of 64 KiB at most; a larger one is not sent for each
+// stray request.
+func TestErrorDocumentBound(t *testing.T) {
+	for size, want := range map[int]bool{memoryLimit: true, memoryLimit + 1: false} {
+		dir := t.TempDir()
+		write(t, dir, "404.html", strings.Repeat("x", size))
+		s := serve(t, Options{Root: dir, ErrorDocuments: map[int]string{404: "/404.html"}, Logger: slog.New(slog.DiscardHandler)})
+		got := s.get("/missing")
+		if got.status != 404 || (len(got.body) == size) != want || !want && got.body != "404 Not Found\n" {
+			t.Errorf("a document of %d bytes: %d, %d bytes, want it sent: %v", size, got.status, len(got.body), want)
+		}
 	}
 }
