@@ -2,6 +2,7 @@ package static
 
 import (
 	"bytes"
+	"math"
 	"strings"
 	"time"
 
@@ -83,20 +84,24 @@ func (o *Options) checkFallbacks() error {
 // checkPaths asks, once the trees are open, whether the files of SPA and
 // ErrorDocuments are there: an option without effect is an error.
 func (h *Handler) checkPaths() error {
-	check := func(option, p string) error {
+	check := func(option, p string, most int64) error {
 		s := &scratch{}
-		if f, err := h.lookup(s, []byte(p)); err != nil || f.outcome != outcomeFile {
+		f, err := h.lookup(s, []byte(p))
+		switch {
+		case err != nil || f.outcome != outcomeFile:
 			return optionError(option, "%q: no such file in the document root", p)
+		case f.version.size > most:
+			return optionError(option, "%q has %d bytes, want %d at most", p, f.version.size, most)
 		}
 		return nil
 	}
 	if h.opts.SPA != "" {
-		if err := check("SPA", h.opts.SPA); err != nil {
+		if err := check("SPA", h.opts.SPA, math.MaxInt64); err != nil {
 			return err
 		}
 	}
 	for _, p := range h.opts.ErrorDocuments {
-		if err := check("ErrorDocuments", p); err != nil {
+		if err := check("ErrorDocuments", p, memoryLimit); err != nil {
 			return err
 		}
 	}

@@ -61,13 +61,19 @@ func TestErrorDocuments(t *testing.T) {
 	}
 }
 
-// A document for errors is one of 64 KiB at most; a larger one is not sent for each
-// stray request.
+// A document for errors is one of 64 KiB at most: a larger one is refused at the start,
+// and not sent for each stray request when it has become so.
 func TestErrorDocumentBound(t *testing.T) {
 	for size, want := range map[int]bool{memoryLimit: true, memoryLimit + 1: false} {
 		dir := t.TempDir()
 		write(t, dir, "404.html", strings.Repeat("x", size))
-		s := serve(t, Options{Root: dir, ErrorDocuments: map[int]string{404: "/404.html"}, Logger: slog.New(slog.DiscardHandler)})
+		o := Options{Root: dir, ErrorDocuments: map[int]string{404: "/404.html"}, CacheRevalidate: -1, Logger: slog.New(slog.DiscardHandler)}
+		if err := Check(o); (err == nil) != want {
+			t.Errorf("a document of %d bytes: %v, want it taken: %v", size, err, want)
+		}
+		write(t, dir, "404.html", "small")
+		s := serve(t, o)
+		write(t, dir, "404.html", strings.Repeat("x", size))
 		got := s.get("/missing")
 		if got.status != 404 || (len(got.body) == size) != want || !want && got.body != "404 Not Found\n" {
 			t.Errorf("a document of %d bytes: %d, %d bytes, want it sent: %v", size, got.status, len(got.body), want)
