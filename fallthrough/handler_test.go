@@ -2,7 +2,9 @@ package fallthru
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -61,6 +63,43 @@ func TestMounts(t *testing.T) {
 }
 
 // TestOutsideEveryMount: nobody is asked, and NotFound answers.
+// TestMountsOfTheirOwn: each mount has the settings of its own group, and a full one leaves the
+// others alone.
+func TestMountsOfTheirOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hold := make(chan struct{})
+		serve := func(*fasthttp.RequestCtx, *Request) error { <-hold; return nil }
+		h := newTestHandler(t, Options{Mounts: []Mount{
+			{Path: "/one", Group: GroupOptions{Start: always(t, serve).start, Threads: 1, QueueBacklog: -1}},
+			{Path: "/two", Group: GroupOptions{Start: always(t, serve).start, Threads: 2, QueueBacklog: -1}},
+			{Path: "/queue", Group: GroupOptions{Start: always(t, serve).start, Threads: 1, QueueBacklog: 1}},
+		}})
+		synctest.Wait()
+		taken := map[string]int{} // requests that were not refused
+		var mu sync.Mutex
+		var all sync.WaitGroup
+		for _, path := range []string{"/one", "/two", "/queue"} {
+			for range 3 {
+				all.Go(func() {
+					ctx := get(t, path)
+					h.Handle(ctx)
+					mu.Lock()
+					defer mu.Unlock()
+					if ctx.Response.StatusCode() == 200 {
+						taken[path]++
+					}
+				})
+				synctest.Wait()
+			}
+		}
+		close(hold)
+		all.Wait()
+		if fmt.Sprint(taken) != "map[/one:1 /queue:2 /two:2]" {
+			t.Errorf("of three requests each were taken %v, want one, two, and one with one that waits", taken)
+		}
+	})
+}
+
 func TestOutsideEveryMount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		starts := always(t, func(*fasthttp.RequestCtx, *Request) error {

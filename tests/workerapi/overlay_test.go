@@ -274,6 +274,24 @@ func TestStopReasons(t *testing.T) {
 	})
 }
 
+// TestSignals: subscribers are told of SIGUSR2 and SIGHUP to their process, which lives on; in
+// embedded mode signals are the server's, and the log says so.
+func TestSignals(t *testing.T) {
+	each(t, "watched", func(t *testing.T, s *server) {
+		if s.host.embedded {
+			s.waitLog(t, `(signals are the server's)`, "signals are the server's")
+			return
+		}
+		kill(t, s, syscall.SIGUSR2)
+		s.waitLog(t, `told of process_signal (\{.*"signame": "SIGUSR2", "signum": 12\})`, `{"signame": "SIGUSR2", "signum": 12}`)
+		kill(t, s, syscall.SIGHUP)
+		s.waitLog(t, `told of process_signal (\{.*"signame": "SIGHUP", "signum": 1\})`, `{"signame": "SIGHUP", "signum": 1}`)
+		if status, body := s.get(t, "/plain"); status != 200 {
+			t.Errorf("after that status %d, %q", status, body)
+		}
+	})
+}
+
 // kill sends a signal to the worker process that answers.
 func kill(t *testing.T, s *server, sig syscall.Signal) {
 	t.Helper()

@@ -29,6 +29,11 @@ def second(name, **event):
         finished.notify_all()
 
 
+@mod_wsgi.subscribe_signals
+def signalled(name, **event):
+    print("told of", name, json.dumps(event, sort_keys=True), flush=True)
+
+
 @mod_wsgi.subscribe_shutdown
 def stopping(name, **event):
     print("told of", name, event["shutdown_reason"], flush=True)
