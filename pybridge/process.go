@@ -203,22 +203,25 @@ func (p *process) state() string {
 	}
 }
 
-// usage reads what the process has used from /proc (proc_pid_stat(5)): fields
+func (p *process) usage() (cpu time.Duration, memory int64, err error) { return ProcessUsage(p.pid) }
+
+// ProcessUsage returns the CPU time, user and system, that a process has used since its
+// start, and its resident bytes. It reads them from /proc (proc_pid_stat(5)): fields
 // 14 and 15 are its time in clock ticks, field 24 its resident pages.
-func (p *process) usage() (cpu time.Duration, memory int64, err error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.pid))
+func ProcessUsage(pid int) (cpu time.Duration, memory int64, err error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, 0, err
 	}
 	// The second field is the name, which may hold anything, in parentheses.
 	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
 	if len(fields) < 22 {
-		return 0, 0, fmt.Errorf("read /proc/%d/stat: got %d fields", p.pid, len(fields))
+		return 0, 0, fmt.Errorf("read /proc/%d/stat: got %d fields", pid, len(fields))
 	}
 	var numbers [3]int64
 	for i, field := range []int{14, 15, 24} {
 		if numbers[i], err = strconv.ParseInt(fields[field-3], 10, 64); err != nil {
-			return 0, 0, fmt.Errorf("read /proc/%d/stat: %w", p.pid, err)
+			return 0, 0, fmt.Errorf("read /proc/%d/stat: %w", pid, err)
 		}
 	}
 	const ticks = 100 // USER_HZ, the same on every architecture that Go runs Linux on

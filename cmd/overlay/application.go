@@ -106,6 +106,10 @@ func pythonOptions(cfg *config, app *applicationConfig, python string) pybridge.
 
 // groupOptions says how many worker processes there are and when they go.
 func groupOptions(cfg *config, start fallthru.Starter, log *slog.Logger) fallthru.GroupOptions {
+	limits := cfg.WorkerLimits
+	if cfg.Application.Embedded {
+		limits = workerLimits{} // who looks after the server processes has an eye on them
+	}
 	return fallthru.GroupOptions{
 		Start:          start,
 		Processes:      groupSize(cfg),
@@ -116,12 +120,12 @@ func groupOptions(cfg *config, start fallthru.Starter, log *slog.Logger) fallthr
 
 		GracefulTimeout:   noneIfZero(cfg.GracefulTimeout),
 		ShutdownTimeout:   cfg.ShutdownTimeout,
-		MaximumRequests:   cfg.WorkerLimits.MaximumRequests,
-		RestartInterval:   cfg.WorkerLimits.RestartInterval,
-		CPUTimeLimit:      cfg.WorkerLimits.CPUTime,
-		MemoryLimit:       cfg.WorkerLimits.Memory,
-		InactivityTimeout: cfg.WorkerLimits.InactivityTimeout,
-		ProcessesMin:      cfg.WorkerLimits.ProcessesMin,
+		MaximumRequests:   limits.MaximumRequests,
+		RestartInterval:   limits.RestartInterval,
+		CPUTimeLimit:      limits.CPUTime,
+		MemoryLimit:       limits.Memory,
+		InactivityTimeout: limits.InactivityTimeout,
+		ProcessesMin:      limits.ProcessesMin,
 		Rolling:           cfg.Reload.Rolling,
 		ClientGone:        clientGone,
 		Logger:            log,

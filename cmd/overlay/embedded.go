@@ -63,15 +63,16 @@ func (k *checker) embedded() error {
 		return usagef("leave out one of them", "--mount with --embedded-mode: one server process hosts one application")
 	}
 	for _, option := range []string{
-		"maximum-requests", "restart-interval", "cpu-time-limit", "memory-limit", "inactivity-timeout", "processes-min",
-		"reload-on-changes", "reload-pattern", "rolling", "deadlock-timeout",
+		"maximum-requests", "inactivity-timeout", "processes-min", "reload-on-changes", "reload-pattern", "rolling", "deadlock-timeout",
 	} {
 		if k.given[option] > 0 {
 			return usagef("leave out one of them", "--%s has no effect with --embedded-mode: worker processes have it", option)
 		}
 	}
-	if k.Processes == 1 && k.given["disable-reloading"] > 0 {
-		return usagef("leave out one of them", "--disable-reloading has no effect with --embedded-mode: one server process cannot be replaced")
+	for _, option := range []string{"restart-interval", "cpu-time-limit", "memory-limit", "disable-reloading"} {
+		if k.Processes == 1 && k.given[option] > 0 {
+			return usagef("add --processes N", "--%s has no effect with --embedded-mode: one server process cannot be replaced", option)
+		}
 	}
 	k.cfg.Reload = reloadConfig{Script: k.Processes > 1 && !k.DisableReloading}
 	return nil

@@ -16,6 +16,23 @@ func (o *overseer) keep(ctx context.Context, place int, first chan<- error, relo
 	first <- err
 	able := o.note(err == nil, false)
 	var crashes respite
+	var look <-chan time.Time
+	if o.cfg.WorkerLimits.watched() {
+		ticker := time.NewTicker(limitsInterval)
+		defer ticker.Stop()
+		look = ticker.C
+	}
+	limits := o.limitsOf(p.born)
+	replace := func() error {
+		successor, err := o.succeed(ctx)
+		if err != nil {
+			return err
+		}
+		old := p
+		p, able, limits = successor, o.note(true, able), o.limitsOf(successor.born)
+		o.all.Go(func() { o.stop(old) })
+		return nil
+	}
 	for {
 		o.metrics.put(place, p)
 		select {
@@ -23,13 +40,17 @@ func (o *overseer) keep(ctx context.Context, place int, first chan<- error, relo
 			o.stop(p)
 			return
 		case answer := <-reload:
-			successor, err := o.succeed(ctx)
-			if err == nil {
-				old := p
-				p, able = successor, o.note(true, able)
-				o.all.Go(func() { o.stop(old) })
+			answer <- replace()
+		case <-look:
+			reason := limits.over(p.cmd.Process.Pid, time.Now())
+			if reason == "" {
+				continue
 			}
-			answer <- err
+			o.log.Info("server process is being replaced", "process", p.cmd.Process.Pid, "reason", reason)
+			if err := replace(); err != nil && ctx.Err() == nil {
+				o.log.Warn("the old server process goes on", "process", p.cmd.Process.Pid, "error", err)
+				limits.extend(p.cmd.Process.Pid, time.Now())
+			}
 		case <-p.ended:
 			o.log.Error("server process ended", "process", p.cmd.Process.Pid, "state", p.cmd.ProcessState.String())
 			o.note(false, able)
@@ -39,6 +60,7 @@ func (o *overseer) keep(ctx context.Context, place int, first chan<- error, relo
 			if p, able = o.resurrect(ctx, &crashes, reload); p == nil {
 				return
 			}
+			limits = o.limitsOf(p.born)
 		}
 	}
 }
