@@ -48,19 +48,31 @@ func (e *encoders) idle() chan *encoderSet {
 	return e.quick
 }
 
-// use calls fn with a set of the level that nobody else uses meanwhile.
+// use calls fn with a set of the level that nobody else uses meanwhile. After a panic, which
+// goes on, the set has new encoders: nobody knows what state it left the old ones in.
 func (e *encoders) use(l level, fn func(*encoderSet) ([]byte, error)) ([]byte, error) {
 	idle := e.idle()
 	if l == levelBest {
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		e.best.used.Store(true)
-		return fn(&e.best)
+		return e.best.call(fn)
 	}
 	s := <-idle
 	defer func() { idle <- s }()
+	return s.call(fn)
+}
+
+func (s *encoderSet) call(fn func(*encoderSet) ([]byte, error)) ([]byte, error) {
 	s.used.Store(true)
-	return fn(s)
+	whole := false
+	defer func() {
+		if !whole {
+			s.file, s.out, s.gz, s.zs, s.br, s.brBig = nil, bytes.Buffer{}, nil, nil, nil, nil
+		}
+	}()
+	b, err := fn(s)
+	whole = true
+	return b, err
 }
 
 // sweep gives back the memory of the sets that were not used since the last call.

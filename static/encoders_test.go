@@ -191,3 +191,41 @@ func TestEncodersSweep(t *testing.T) {
 		}
 	}
 }
+
+// TestEncodersPanic: after a panic the same set encodes as ever, with new encoders.
+func TestEncodersPanic(t *testing.T) {
+	text := []byte(strings.Repeat("some text, and ", 100))
+	for l := range levels {
+		var e encoders
+		encode := func(s *encoderSet) ([]byte, error) { return s.encode(codingGzip, text) }
+		want, err := e.use(level(l), encode)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 * maxQuick { // more than there are sets
+			var before *gzip.Writer
+			func() {
+				defer func() {
+					if recover() == nil {
+						t.Error("the panic does not go on")
+					}
+				}()
+				_, _ = e.use(level(l), func(s *encoderSet) ([]byte, error) {
+					_, _ = s.encode(codingGzip, text)
+					before = s.gz
+					_, _ = s.gz.Write(text) // and never closed
+					panic("in an encoder")
+				})
+			}()
+			got, err := e.use(level(l), func(s *encoderSet) ([]byte, error) {
+				if s.gz == before {
+					t.Error("the encoder that panicked is used again")
+				}
+				return encode(s)
+			})
+			if err != nil || !bytes.Equal(got, want) {
+				t.Fatalf("afterwards %d bytes, %v, want the same %d bytes as before", len(got), err, len(want))
+			}
+		}
+	}
+}
