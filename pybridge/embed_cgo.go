@@ -240,11 +240,18 @@ func readHeader(frame []byte) frameHeader {
 	}
 }
 
-// The functions below are called from Python, by way of streams.c.
+// The functions below are called from Python, by way of streams.c. A panic must not pass
+// through its frames.
 
 //export pyb_go_frame
-func pyb_go_frame(handle C.uintptr_t, frame *C.char, length C.size_t, descriptor C.int) C.int {
+func pyb_go_frame(handle C.uintptr_t, frame *C.char, length C.size_t, descriptor C.int) (verdict C.int) {
 	e := cgo.Handle(handle).Value().(*interpreter).owner.Load()
+	defer func() {
+		if cause := recover(); cause != nil {
+			e.panicked(cause)
+			verdict = C.PYB_GONE
+		}
+	}()
 	data := unsafe.Slice((*byte)(unsafe.Pointer(frame)), int(length))
 	switch e.take(data, int(descriptor)) {
 	case takenIn:

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -309,7 +310,7 @@ func (e *Embedded) run(r *runner, c *call) {
 		e.end(c)
 		return
 	}
-	head, body, complete, err := r.run(&c.input)
+	head, body, complete, err := e.enter(r, c)
 	x.mu.Lock()
 	switch {
 	case err != nil:
@@ -323,6 +324,22 @@ func (e *Embedded) run(r *runner, c *call) {
 	x.mu.Unlock()
 	c.shrink()
 	e.end(c)
+}
+
+// enter runs the application. A panic on the way to it ends the request, and not the
+// process: this goroutine is nobody's handler.
+func (e *Embedded) enter(r *runner, c *call) (head, body []byte, complete bool, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			head, body, complete, err = nil, nil, false, errPanic
+			e.panicked(cause)
+		}
+	}()
+	return r.run(&c.input)
+}
+
+func (e *Embedded) panicked(cause any) {
+	e.core.opts.Logger.Error("panic between the application and its request", "worker", e.PID(), "panic", cause, "stack", string(debug.Stack()))
 }
 
 // end tells the handler of a request that it has ended.

@@ -3,7 +3,9 @@
 package pybridge
 
 import (
+	"errors"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -255,5 +257,24 @@ func TestTurnsNothingLost(t *testing.T) {
 	}
 	if most.Load() > 3 {
 		t.Errorf("%d requests at once, want 3 at most", most.Load())
+	}
+}
+
+// TestTurnPanic: a panic on the way into Python ends its request, and the thread is free.
+func TestTurnPanic(t *testing.T) {
+	rec := &record{}
+	e := newEmbedded(Options{Logger: rec.logger(), Threads: 1, ResponseBuffer: minResponseBuffer})
+	freed := 0
+	e.core.mu.Lock()
+	x := e.core.acquire(func() { freed++ })
+	e.core.mu.Unlock()
+	e.run(&runner{}, &call{x: x}) // without a frame, which no request is
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if freed != 1 || !errors.Is(x.failure, ErrApplication) {
+		t.Errorf("freed %d times, failure %v", freed, x.failure)
+	}
+	if log := rec.logged(); !strings.Contains(log, "index out of range") || !strings.Contains(log, "embed_serve.go") {
+		t.Errorf("the log says %q", log)
 	}
 }
