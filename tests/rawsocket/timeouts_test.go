@@ -72,8 +72,8 @@ func TestSlowClients(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			s := startPatient(t, row.changes)
+			begun := time.Now() // a new connection counts from its acceptance, which may be before dial returns
 			c := s.dial(t)
-			begun := time.Now()
 			c.send(row.sent)
 			if row.sent == post {
 				// Bytes that come with the head are read with it, and count as that.
