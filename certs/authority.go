@@ -197,7 +197,9 @@ func open(dir string, o Options) (*Authority, error) {
 	if a.certificate, err = readCertificate(a.AnchorFile()); err != nil {
 		return nil, fmt.Errorf("open the authority: %w", err)
 	}
-	if a.key, err = readKey(filepath.Join(dir, "ca.key")); err != nil {
+	if a.key, err = readKey(filepath.Join(dir, "ca.key")); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %s has ca.crt, but no ca.key", ErrBroken, dir)
+	} else if err != nil {
 		return nil, fmt.Errorf("open the authority: %w", err)
 	}
 	if !a.certificate.IsCA || !sameKey(a.certificate, a.key) {

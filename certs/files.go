@@ -80,7 +80,7 @@ func readKey(name string) (*ecdsa.PrivateKey, error) {
 func readBlock(name, kind string) ([]byte, error) {
 	text, err := os.ReadFile(name)
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", name, err)
+		return nil, err // names the file
 	}
 	for {
 		block, rest := pem.Decode(text)

@@ -270,7 +270,7 @@ func (s *site) selfMade(info bannerInfo) (tlsauth.Certificate, error) {
 	dir := certDir("", "")
 	a, _, err := certs.Init(dir, certs.Options{Names: s.cfg.Names})
 	if err != nil {
-		return tlsauth.Certificate{}, withHint(fmt.Errorf("make a certificate: %w", err), "give one: --ssl-certificate-file FILE --ssl-certificate-key-file FILE")
+		return tlsauth.Certificate{}, selfMadeError(err, dir, nil)
 	}
 	names := append([]string{}, s.cfg.Names...)
 	if len(names) == 0 {
@@ -278,9 +278,23 @@ func (s *site) selfMade(info bannerInfo) (tlsauth.Certificate, error) {
 	}
 	issued, _, err := a.Server(names, certs.ServerLife, false)
 	if err != nil {
-		return tlsauth.Certificate{}, certError(err)
+		return tlsauth.Certificate{}, selfMadeError(err, dir, names)
 	}
 	return tlsauth.Certificate{File: issued.CertificateFile, KeyFile: issued.KeyFile}, nil
+}
+
+// selfMadeError says why the authority in dir makes no certificate for names, and what
+// to do instead.
+func selfMadeError(err error, dir string, names []string) error {
+	hint := "give one: --ssl-certificate-file FILE --ssl-certificate-key-file FILE"
+	switch {
+	case errors.Is(err, certs.ErrNotPermitted):
+		other := "overlay cert --dir OTHER "
+		hint = "give one: --ssl-certificate PREFIX; for example that of " + other + "init " + names[0] + ", " + other + "server " + names[0]
+	case errors.Is(err, certs.ErrFileThere):
+		hint = "if it is the one to show: --ssl-certificate " + shellWord(filepath.Join(dir, names[0]))
+	}
+	return withHint(fmt.Errorf("make a certificate: %w", err), hint)
 }
 
 // hostNamesOf lists under which names a browser may find this machine, those that a
