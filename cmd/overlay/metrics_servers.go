@@ -23,9 +23,9 @@ import (
 )
 
 // serverMetrics gathers the metrics of several server processes, of which only the
-// process that looks after them has a listener. It writes a byte to each, and each
-// answers with its page: four bytes of length, then the text. Every series gets a
-// label more, server, the number of the place that the process has.
+// process that looks after them has a listener. It writes a byte to each, the number of the
+// question, and each answers with that byte and its page: four bytes of length, then the text.
+// Every series gets a label more, server, the number of the place that the process has.
 type serverMetrics struct {
 	mu     sync.Mutex // guards places, and lets one scrape at a time ask
 	places []*serverProcess
@@ -61,7 +61,7 @@ func (m *serverMetrics) Gather() ([]*dto.MetricFamily, error) {
 		if p == nil {
 			continue // it is being started
 		}
-		page, err := askMetrics(p.metrics)
+		page, err := p.metrics.ask(metricsPatience)
 		if err != nil {
 			errs.Append(fmt.Errorf("metrics of server process %d: %w", p.cmd.Process.Pid, err))
 			continue
@@ -91,37 +91,67 @@ func merge(families, page map[string]*dto.MetricFamily, server string) {
 	}
 }
 
-// askMetrics asks one server process. After an error the conversation is out of
-// step, so the descriptor is closed: there are no more metrics of that process.
-func askMetrics(file *os.File) (page map[string]*dto.MetricFamily, err error) {
-	defer func() {
-		if err != nil {
-			closeQuietly(file)
-		}
-	}()
-	if err := file.SetDeadline(time.Now().Add(metricsPatience)); err != nil {
-		return nil, err
-	}
-	if _, err := file.Write([]byte{'?'}); err != nil {
-		return nil, err
-	}
-	var length [4]byte
-	if _, err := io.ReadFull(file, length[:]); err != nil {
-		return nil, err
-	}
-	n := binary.BigEndian.Uint32(length[:])
-	if n > maxMetricsPage {
-		return nil, fmt.Errorf("got a page of %d bytes, want at most %d", n, maxMetricsPage)
-	}
-	text := make([]byte, n)
-	if _, err := io.ReadFull(file, text); err != nil {
-		return nil, err
-	}
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	return parser.TextToMetricFamilies(bytes.NewReader(text))
+// metricsLine is the conversation with one server process.
+type metricsLine struct {
+	file   *os.File
+	number byte   // of the last question
+	came   []byte // of answers, and not understood yet
 }
 
-// answerMetrics answers askMetrics with what gatherer has, until file ends.
+func (l *metricsLine) close() { closeQuietly(l.file) }
+
+// ask asks for the page. A process that does not answer in time, since the machine is busy
+// or somebody has stopped it, may do so next time: late answers are dropped then.
+func (l *metricsLine) ask(patience time.Duration) (page map[string]*dto.MetricFamily, err error) {
+	if err := l.file.SetDeadline(time.Now().Add(patience)); err != nil {
+		return nil, err
+	}
+	l.number++
+	if _, err := l.file.Write([]byte{l.number}); err != nil {
+		return nil, err
+	}
+	for {
+		text, answered, err := l.answer()
+		switch {
+		case err != nil:
+			l.close() // it is out of step, and stays so
+			return nil, err
+		case answered:
+			parser := expfmt.NewTextParser(model.UTF8Validation)
+			return parser.TextToMetricFamilies(bytes.NewReader(text))
+		}
+		l.came = slices.Grow(l.came, 16<<10)
+		n, err := l.file.Read(l.came[len(l.came):cap(l.came)])
+		l.came = l.came[:len(l.came)+n]
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// metricsHead is what comes in front of the text of an answer.
+const metricsHead = 1 + 4
+
+// answer takes what has come apart, and reports whether the last question is answered.
+func (l *metricsLine) answer() (text []byte, ok bool, err error) {
+	for len(l.came) >= metricsHead {
+		n := int(binary.BigEndian.Uint32(l.came[1:]))
+		if n > maxMetricsPage {
+			return nil, false, fmt.Errorf("got a page of %d bytes, want at most %d", n, maxMetricsPage)
+		}
+		if len(l.came) < metricsHead+n {
+			break
+		}
+		number, text := l.came[0], l.came[metricsHead:metricsHead+n]
+		l.came = l.came[metricsHead+n:]
+		if number == l.number {
+			return text, true, nil
+		}
+	}
+	return nil, false, nil
+}
+
+// answerMetrics answers metricsLine.ask with what gatherer has, until file ends.
 func answerMetrics(file *os.File, gatherer prometheus.Gatherer, log *slog.Logger) {
 	defer closeQuietly(file)
 	for question := make([]byte, 1); ; {
@@ -132,13 +162,14 @@ func answerMetrics(file *os.File, gatherer prometheus.Gatherer, log *slog.Logger
 		if err != nil {
 			log.Warn("metrics: " + err.Error()) // what is right is told all the same
 		}
-		page := bytes.NewBuffer(make([]byte, 4, 16<<10))
+		page := bytes.NewBuffer(make([]byte, metricsHead, 16<<10))
+		page.Bytes()[0] = question[0]
 		for _, f := range families {
 			if _, err := expfmt.MetricFamilyToText(page, f); err != nil {
 				log.Warn("metrics: " + err.Error())
 			}
 		}
-		binary.BigEndian.PutUint32(page.Bytes(), uint32(page.Len()-4))
+		binary.BigEndian.PutUint32(page.Bytes()[1:], uint32(page.Len()-metricsHead))
 		if _, err := file.Write(page.Bytes()); err != nil && !errors.Is(err, net.ErrClosed) {
 			return
 		}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"encoding/binary"
+	"errors"
 	"io"
 	"log/slog"
 	"math"
@@ -206,7 +208,7 @@ func TestMetricsMerge(t *testing.T) {
 // a bounded time and no page.
 func TestMetricsPair(t *testing.T) {
 	for name, answer := range map[string][]byte{
-		"nothing": nil, "too much": {0xff, 0xff, 0xff, 0xff}, "nonsense": {0, 0, 0, 3, '{', '}', '\n'},
+		"nothing": nil, "too much": {1, 0xff, 0xff, 0xff, 0xff}, "nonsense": {1, 0, 0, 0, 3, '{', '}', '\n'},
 	} {
 		ours, theirs, err := metricsPair()
 		if err != nil {
@@ -217,7 +219,7 @@ func TestMetricsPair(t *testing.T) {
 		} else if _, err := theirs.Write(answer); err != nil {
 			t.Fatal(err)
 		}
-		if page, err := askMetrics(ours); err == nil {
+		if page, err := (&metricsLine{file: ours}).ask(long); err == nil {
 			t.Errorf("%s: got %v, want an error", name, page)
 		}
 		closeQuietly(theirs)
@@ -232,12 +234,51 @@ func TestMetricsPair(t *testing.T) {
 	registry.MustRegister(gauge)
 	done := make(chan struct{})
 	go func() { answerMetrics(theirs, registry, quietLog); close(done) }()
+	line := &metricsLine{file: ours}
 	for range 3 {
-		page, err := askMetrics(ours)
+		page, err := line.ask(long)
 		if err != nil || !math.IsInf(page["g"].Metric[0].Gauge.GetValue(), 1) {
 			t.Errorf("got %v, %v", page, err)
 		}
 	}
 	closeQuietly(ours)
 	<-done
+}
+
+// TestMetricsLate: a server process that did not answer in time is asked again, and its late
+// answers, which may have come in part, are not taken for new ones.
+func TestMetricsLate(t *testing.T) {
+	ours, theirs, err := metricsPair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeQuietly(ours)
+	defer closeQuietly(theirs)
+	line := &metricsLine{file: ours}
+	answer := func(number byte, text string) []byte {
+		b := append([]byte{number}, binary.BigEndian.AppendUint32(nil, uint32(len(text)))...)
+		return append(b, text...)
+	}
+	write := func(b []byte) {
+		t.Helper()
+		if _, err := theirs.Write(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	late := answer(1, "old 1\n")
+	for cut := range 3 { // nothing of it, its head, and one byte less than all
+		if _, err := line.ask(time.Millisecond); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("ask = %v, want that there was no answer in time", err)
+		}
+		if cut > 0 {
+			continue
+		}
+		write(late[:7])
+	}
+	write(append(late[7:], append(answer(2, "old 2\n"), answer(3, "old 3\n")...)...))
+	write(answer(4, "new 4\n"))
+	page, err := line.ask(long)
+	if err != nil || page["new"] == nil || page["old"] != nil {
+		t.Errorf("ask = %v, %v, want the new answer alone", page, err)
+	}
 }

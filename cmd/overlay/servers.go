@@ -166,7 +166,7 @@ type serverProcess struct {
 	ended chan struct{} // closed when it has ended
 	born  time.Time
 
-	metrics *os.File // where it is asked for its metrics, nil for nowhere
+	metrics *metricsLine // where it is asked for its metrics, nil for nowhere
 }
 
 // oversee runs the server processes until a signal or ctx ends that.
@@ -266,7 +266,7 @@ func (o *overseer) start(word string) (*serverProcess, error) {
 		if err == nil {
 			_ = p.cmd.Wait() // ProcessState tells how it ended
 			if p.metrics != nil {
-				closeQuietly(p.metrics)
+				p.metrics.close()
 			}
 			close(p.ended)
 		}
@@ -310,7 +310,7 @@ func (o *overseer) endow(p *serverProcess) (files []*os.File, names string, err 
 			}
 			return nil, "", err
 		}
-		p.metrics = ours
+		p.metrics = &metricsLine{file: ours}
 		files, names = append(files, theirs), names+" "+metricsWord
 	}
 	return files, names, nil
