@@ -153,6 +153,11 @@ func (c *certClient) Run(kctx *kong.Context, cert *certCommand, p *program) erro
 	if err != nil {
 		return err
 	}
+	for _, name := range c.Names { // all of them, or none is made
+		if err := certs.CheckClientName(name); err != nil {
+			return err
+		}
+	}
 	for _, name := range c.Names {
 		issued, created, err := a.Client(name, life, c.Renew)
 		if err != nil {
