@@ -122,6 +122,10 @@ type connection struct {
 	// waiting is true while Read waits for the first byte of a request; stopping asks
 	// that Read to wait for lastCall at most, and to end the connection then.
 	waiting, stopping atomic.Bool
+
+	// heard is true once a byte has come; dismissed asks Read to end as stopping does, see
+	// newcomers.
+	heard, dismissed atomic.Bool
 }
 
 // connectionListener wraps what it accepts into connections.
@@ -210,12 +214,12 @@ func (c *connection) readWithin(p []byte) (int, error) {
 		defer c.waiting.Store(false)
 	}
 	for {
-		if waits && c.stopping.Load() {
+		if waits && c.stopping.Load() || c.dismissed.Load() {
 			return c.readLast(p)
 		}
 		if c.armed == 0 && deadline > 0 || c.armed > deadline {
 			c.armRead(deadline)
-			if waits && c.stopping.Load() {
+			if waits && c.stopping.Load() || c.dismissed.Load() {
 				continue // armRead may have undone the deadline that Close set
 			}
 		}
@@ -223,9 +227,7 @@ func (c *connection) readWithin(p []byte) (int, error) {
 			return 0, errInterrupted
 		}
 		n, err := c.Conn.Read(p)
-		if n > 0 && c.phase == phaseNew {
-			c.enter(phaseHead)
-		}
+		c.firstBytes(n)
 		c.received += int64(n)
 		if err == nil || n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return n, c.readError(err)

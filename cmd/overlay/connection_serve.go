@@ -42,6 +42,7 @@ type servingListener struct {
 	log     *slog.Logger
 	running sync.WaitGroup
 	parking *parking
+	open    newcomers
 }
 
 // Accept waits until the listener is closed and every connection has been served, and then
@@ -52,10 +53,13 @@ func (l *servingListener) Accept() (net.Conn, error) {
 		switch {
 		case err == nil:
 			pause = 0
+			l.open.add(c)
 			l.running.Go(func() { l.run(c) })
 		case errors.Is(err, net.ErrClosed):
 			l.parking.stop()
+			late := time.AfterFunc(firstCall, l.open.dismiss)
 			l.running.Wait()
+			late.Stop()
 			return nil, err
 		case passes(err):
 			if pause == 0 {
@@ -72,6 +76,7 @@ func (l *servingListener) Accept() (net.Conn, error) {
 // run serves c until it ends or is parked.
 func (l *servingListener) run(c net.Conn) {
 	l.serve(c)
+	l.open.remove(c) // one that is parked has begun
 	if c, ok := c.(*tlsConnection); ok && c.parked.Swap(false) {
 		l.running.Go(func() { l.await(c) }) // this goroutine's stack has grown
 	}

@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -27,11 +29,71 @@ func (c *connection) readLast(p []byte) (int, error) {
 			err = io.EOF
 		}
 	}
-	if n > 0 && c.phase == phaseNew {
-		c.enter(phaseHead)
+	if n > 0 {
+		c.dismissed.Store(false)
 	}
+	c.firstBytes(n)
 	c.received += int64(n)
 	return n, err
+}
+
+// firstBytes notes that a new connection has received n bytes.
+func (c *connection) firstBytes(n int) {
+	if n > 0 && c.phase == phaseNew {
+		c.heard.Store(true)
+		c.enter(phaseHead)
+	}
+}
+
+// firstCall is how long connections that have not begun a request stay open when the server
+// stops: browsers open some ahead of need.
+const firstCall = time.Second
+
+// newcomers are connections, of which some have not begun a request. fasthttp takes those
+// for busy, and a stop would wait for them as long as the header timeout. The zero value is ready.
+type newcomers struct {
+	mu    sync.Mutex // guards conns
+	conns map[net.Conn]struct{}
+}
+
+func (n *newcomers) add(c net.Conn) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.conns == nil {
+		n.conns = make(map[net.Conn]struct{})
+	}
+	n.conns[c] = struct{}{}
+}
+
+func (n *newcomers) remove(c net.Conn) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.conns, c)
+}
+
+// dismiss gives those that have not begun a request their last call.
+func (n *newcomers) dismiss() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for c := range n.conns {
+		inner := connectionOf(c)
+		if inner == nil {
+			continue
+		}
+		heard := &inner.heard
+		if c, ok := c.(*tlsConnection); ok {
+			heard = &c.heard // a handshake is no request
+		}
+		if heard.Load() {
+			continue
+		}
+		inner.dismissed.Store(true)
+		if heard.Load() {
+			inner.dismissed.Store(false)
+			continue
+		}
+		_ = inner.Conn.SetReadDeadline(time.Unix(1, 0))
+	}
 }
 
 // farewell has each response say that it is the last of its connection, from a moment

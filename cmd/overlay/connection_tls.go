@@ -23,6 +23,7 @@ type tlsConnection struct {
 	parked   atomic.Bool // Read has said errParked: Close leaves the connection open
 	first    [1]byte     // of a request, read while it was parked
 	hasFirst bool
+	heard    atomic.Bool // something of a request has come
 }
 
 // Handshake is called by fasthttp before the first request.
@@ -64,6 +65,9 @@ func (c *tlsConnection) Read(p []byte) (int, error) {
 		return c.readFirst(p), nil
 	}
 	n, err := c.Conn.Read(p)
+	if n > 0 && !c.heard.Load() {
+		c.heard.Store(true)
+	}
 	if err == errParked {
 		c.parked.Store(true)
 		return n, err
