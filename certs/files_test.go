@@ -172,6 +172,21 @@ func TestInterruptedIssue(t *testing.T) {
 	}
 }
 
+// The files of an address can be named on a command line.
+func TestServerFileNames(t *testing.T) {
+	a, _ := newAuthority(t)
+	for host, want := range map[string]string{"::1": "_--1.crt", "fd00::7": "fd00--7.crt", "*.local": "_.local.crt", "10.0.0.1": "10.0.0.1.crt"} {
+		issued, _, err := a.Server([]string{host}, certs.ServerLife, false)
+		if err != nil || filepath.Base(issued.CertificateFile) != want {
+			t.Errorf("%s: %v, %v, want %s", host, issued, err, want)
+			continue
+		}
+		if _, err := a.Revoke(issued.Name); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // A certificate of a server that has to be replaced for one more name keeps the
 // others: `overlay share` must not take an address from whoever asked for it.
 func TestServerKeepsNames(t *testing.T) {

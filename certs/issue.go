@@ -68,6 +68,9 @@ func (a *Authority) Server(names []string, life time.Duration, renew bool) (issu
 	}
 	template := &x509.Certificate{Subject: pkix.Name{CommonName: hosts[0]}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
 	file := strings.NewReplacer("*", "_", ":", "-").Replace(hosts[0])
+	if strings.HasPrefix(file, "-") { // of ::1: a name that no command takes for an option
+		file = "_" + file
+	}
 	if file == "ca" {
 		return nil, false, fmt.Errorf("%w: %q is the authority's own", ErrClientName, file)
 	}
