@@ -80,6 +80,8 @@ func TestScripts(t *testing.T) {
 			if python != "" { // not through a pyenv shim, which needs the user's HOME
 				env.Setenv("PATH", filepath.Dir(python)+string(filepath.ListSeparator)+env.Getenv("PATH"))
 			}
+			// testscript's /no-home is one folder for all tests, and stays, if root runs them.
+			env.Setenv("HOME", filepath.Join(env.WorkDir, ".home"))
 			env.Setenv("BIN", filepath.Dir(overlay)) // a PATH without any Python
 			env.Setenv("COLUMNS", "80")
 			env.Setenv("ESC", "\x1b")
