@@ -96,7 +96,12 @@ func (s *inside) hammer(t *testing.T, targets []string, n, worker int) {
 		case target == "/raises":
 			<-s.errs
 		case resp.StatusCode() != 200:
-			t.Errorf("GET %s: %d", target, resp.StatusCode())
+			var served error // unless the answer is the application's own
+			select {
+			case served = <-s.errs:
+			default:
+			}
+			t.Errorf("%s: %d, Serve = %v\n%s", target, resp.StatusCode(), served, s.logged())
 			return
 		}
 	}
