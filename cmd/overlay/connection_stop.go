@@ -20,14 +20,20 @@ import (
 const lastCall = 100 * time.Millisecond
 
 // readLast reads what arrives within lastCall, and ends the connection if that is nothing.
-func (c *connection) readLast(p []byte) (int, error) {
-	_ = c.Conn.SetReadDeadline(time.Now().Add(cmp.Or(c.timeouts.last, lastCall)))
+func (c *connection) readLast(p []byte) (n int, err error) {
 	c.armed = 0 // so that it is set anew for what follows
-	n, err := c.Conn.Read(p)
-	if errors.Is(err, os.ErrDeadlineExceeded) {
+	for end := time.Now().Add(cmp.Or(c.timeouts.last, lastCall)); ; {
+		_ = c.Conn.SetReadDeadline(end)
+		if n, err = c.Conn.Read(p); !errors.Is(err, os.ErrDeadlineExceeded) {
+			break
+		}
+		if time.Now().Before(end) {
+			continue // whoever stops this wanted to wake Read, and came late
+		}
 		if n, err = readNow(c.Conn, p); err == errWouldBlock {
 			err = io.EOF
 		}
+		break
 	}
 	if n > 0 {
 		c.dismissed.Store(false)
