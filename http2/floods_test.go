@@ -19,26 +19,30 @@ func TestFloods(t *testing.T) {
 		frame  func(i int) []byte
 		within int // frames that are no flood
 		beyond int
+		pace   int // wait for the server after so many, 0: never
 	}{
-		{"PING", nil, func(int) []byte { return pings }, purseFull / 2, 2 * purseFull},
-		{"SETTINGS", nil, func(int) []byte { return raw(frameSettings, 0, 0, "") }, purseFull / 2, 2 * purseFull},
+		{"PING", nil, func(int) []byte { return pings }, purseFull / 2, 2 * purseFull, 0},
+		{"SETTINGS", nil, func(int) []byte { return raw(frameSettings, 0, 0, "") }, purseFull / 2, 2 * purseFull, 0},
 		{"SETTINGS that are long", nil, func(int) []byte {
 			return raw(frameSettings, 0, 0, strings.Repeat(setting(settingInitialWindow, 7), 2700))
-		}, 5, 40},
-		{"acknowledgements", nil, func(int) []byte { return raw(frameSettings, flagAck, 0, "") }, purseFull / 2, 2 * purseFull},
-		{"PRIORITY", nil, func(int) []byte { return raw(framePriority, 0, 1, uint32s(0)+"x") }, purseFull / 2, 2 * purseFull},
-		{"unknown frames", nil, func(int) []byte { return raw(77, 0, 1, "") }, purseFull / 2, 2 * purseFull},
-		{"empty DATA", open(0), func(int) []byte { return raw(frameData, 0, 1, "") }, purseFull / 2, 2 * purseFull},
+		}, 5, 40, 0},
+		{"acknowledgements", nil, func(int) []byte { return raw(frameSettings, flagAck, 0, "") }, purseFull / 2, 2 * purseFull, 0},
+		{"PRIORITY", nil, func(int) []byte { return raw(framePriority, 0, 1, uint32s(0)+"x") }, purseFull / 2, 2 * purseFull, 0},
+		{"unknown frames", nil, func(int) []byte { return raw(77, 0, 1, "") }, purseFull / 2, 2 * purseFull, 0},
+		{"empty DATA", open(0), func(int) []byte { return raw(frameData, 0, 1, "") }, purseFull / 2, 2 * purseFull, 0},
 		{"rapid reset", nil, func(i int) []byte {
 			return append(open(i), raw(frameRSTStream, 0, uint32(2*i+1), uint32s(8))...)
-		}, 200, purseFull},
+		}, 200, purseFull, 0},
+		{"rapid reset, as fast as handlers end", nil, func(i int) []byte {
+			return append(open(i), raw(frameRSTStream, 0, uint32(2*i+1), uint32s(8))...)
+		}, 200, purseFull, 40}, // below the bound of handlers
 		{"resets that the client provokes", nil, func(i int) []byte {
 			return append(open(i), raw(frameWindowUpdate, 0, uint32(2*i+1), uint32s(0))...)
-		}, 200, purseFull},
+		}, 200, purseFull, 0},
 		{"heads that are malformed", nil, func(i int) []byte {
 			return raw(frameHeaders, flagEndHeaders|flagEndStream, uint32(2*i+1), "\x82\x82")
-		}, 200, purseFull},
-		{"empty CONTINUATION", raw(frameHeaders, flagEndStream, 1, getBlock), func(int) []byte { return raw(frameContinuation, 0, 1, "") }, 0, 2 * purseFull},
+		}, 200, purseFull, 0},
+		{"empty CONTINUATION", raw(frameHeaders, flagEndStream, 1, getBlock), func(int) []byte { return raw(frameContinuation, 0, 1, "") }, 0, 2 * purseFull, 0},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			flood := func(t *testing.T, n int) *peer {
@@ -49,6 +53,11 @@ func TestFloods(t *testing.T) {
 				p.begin()
 				b := row.first
 				for i := range n {
+					if row.pace > 0 && i%row.pace == 0 {
+						p.send(b)
+						b = nil
+						p.tryPing()
+					}
 					if b = append(b, row.frame(i)...); len(b) > 32<<10 {
 						p.send(b)
 						b = nil

@@ -99,14 +99,21 @@ func TestFrameSizes(t *testing.T) {
 // who takes a piece in time is not. Others on the connection go on.
 func TestSilence(t *testing.T) {
 	for _, row := range []struct {
-		name  string
-		drips bool
-	}{{"no window", false}, {"a byte at a time", true}} {
+		name   string
+		drips  bool
+		detach bool // it waits on a goroutine of its own
+	}{
+		{"no window", false, false}, {"a byte at a time", true, false},
+		{"no window, and another goroutine reads", false, true}, {"a byte at a time, and another goroutine reads", true, true},
+	} {
 		t.Run(row.name, func(t *testing.T) {
 			result := make(chan error, 1)
 			slow := sendBody(100_000, 300*time.Millisecond, result)
 			p := connect(t, Options{Handler: func(st *Stream) {
 				if st.Path == "/slow" {
+					if row.detach {
+						st.Detach()
+					}
 					slow(st)
 					return
 				}

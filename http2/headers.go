@@ -221,7 +221,9 @@ func (r *Request) regular(f Field) bool {
 	case "connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade":
 		return false
 	case "te":
-		return f.Value == "trailers"
+		if f.Value != "trailers" {
+			return false
+		}
 	case "content-length":
 		n, err := strconv.ParseUint(f.Value, 10, 63)
 		if err != nil || r.ContentLength >= 0 && r.ContentLength != int64(n) {

@@ -50,7 +50,7 @@ func TestRequests(t *testing.T) {
 		{"proxy-connection", with("proxy-connection", "close"), false, malformed},
 		{"transfer-encoding", with("transfer-encoding", "chunked"), true, malformed},
 		{"upgrade", with("upgrade", "h2c"), false, malformed},
-		{"te: trailers", with("te", "trailers"), false, `GET https h / -1 false []`},
+		{"te: trailers", with("te", "trailers"), false, `GET https h / -1 false [te=trailers]`},
 		{"te: gzip", with("te", "gzip"), false, malformed},
 		{"a length without a body", with("content-length", "1"), false, malformed},
 		{"no length and no body", with("content-length", "0"), false, `GET https h / 0 false []`},

@@ -292,6 +292,17 @@ func (p *peer) resetCode(stream uint32) errorCode {
 // ping waits until the server has seen everything that was sent before.
 func (p *peer) ping() {
 	p.t.Helper()
+	p.tryPing()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		p.t.Fatalf("the server has closed; got %s", describe(p.frames))
+	}
+}
+
+// tryPing is ping, or waits for the end of the connection.
+func (p *peer) tryPing() {
+	p.t.Helper()
 	p.pings++
 	text := fmt.Appendf(nil, "%08d", p.pings)
 	p.sendFrame(framePing, 0, 0, text)
@@ -301,7 +312,7 @@ func (p *peer) ping() {
 				return true
 			}
 		}
-		return false
+		return p.closed
 	})
 }
 

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // A handler that waits, for whatever, holds up nobody else on the connection.
@@ -54,6 +56,40 @@ func TestSlowHandler(t *testing.T) {
 			}
 			p.get(21, "/")
 			p.ended(21)
+		})
+	}
+}
+
+// Detach has another goroutine read at once, and the watch has it within two intervals and
+// a little.
+func TestHowSoonOthersRead(t *testing.T) {
+	for _, row := range []struct {
+		name        string
+		detach      bool
+		least, most time.Duration
+	}{{"Detach", true, 0, 0}, {"watch", false, 1, 2*watchInterval + watchInterval/2}} {
+		t.Run(row.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := connectTimed(t, Options{Handler: func(st *Stream) {
+					if st.Path == "/wait" {
+						if row.detach {
+							st.Detach()
+						}
+						time.Sleep(time.Second)
+					}
+					answerOK(st)
+				}})
+				p.begin()
+				p.get(1, "/wait")
+				begun := time.Now()
+				p.get(3, "/")
+				p.ended(3)
+				if took := time.Since(begun); took < row.least || took > row.most {
+					t.Errorf("it took %v, want %v to %v", took, row.least, row.most)
+				}
+				p.ended(1)
+				time.Sleep(time.Second) // the watch ends
+			})
 		})
 	}
 }
