@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"log/slog"
 	"os"
@@ -54,5 +55,23 @@ func TestACMEExpiryIsWatched(t *testing.T) {
 	a.look(context.Background(), domain, true)
 	if got := log.String(); !strings.Contains(got, "level=WARN msg=\"no certificate from the ACME authority") {
 		t.Errorf("log %q", got)
+	}
+}
+
+// A certificate is asked for by the names of the site alone, whatever a client says.
+func TestACMEDomains(t *testing.T) {
+	a := newACMEClient(acmeConfig{Domains: []string{"site.test.example", "www.test.example"}, Directory: "https://127.0.0.1:1/dir", Cache: t.TempDir()}, slog.New(slog.DiscardHandler))
+	for host, want := range map[string]bool{
+		"site.test.example": true, "WWW.test.example": true, "site.test.example:80": true, "other.test.example": false, "test.example": false, "": false, "site.test.example.evil.example": false,
+	} {
+		if err := a.allowed(context.Background(), host); (err == nil) != want {
+			t.Errorf("%q: %v, want allowed: %v", host, err, want)
+		}
+		if want || host == "" { // who names no host gets the certificate of the first domain
+			continue
+		}
+		if certificate, err := a.getCertificate(&tls.ClientHelloInfo{ServerName: host}); certificate != nil || err != nil {
+			t.Errorf("%q: certificate %v, %v, want none from here", host, certificate != nil, err)
+		}
 	}
 }
