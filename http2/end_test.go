@@ -1,6 +1,7 @@
 package http2
 
 import (
+	"encoding/binary"
 	"errors"
 	"net"
 	"strings"
@@ -128,6 +129,59 @@ func TestShutdown(t *testing.T) {
 	client, accepted := net.Pipe()
 	defer client.Close()
 	p.server.Serve(accepted, nil) // returns: it is over
+}
+
+// A request that crosses the first word of the end is answered, and one that crosses the last is not.
+func TestLastCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const last = 100 * time.Millisecond
+		p := connectTimed(t, Options{LastCall: last})
+		p.begin()
+		p.get(1, "/")
+		p.ended(1)
+		began := time.Now()
+		p.server.Shutdown()
+		if f := p.find(frameGoAway, 0); binary.BigEndian.Uint32(f.payload) != maxStreamID {
+			t.Errorf("the first GOAWAY is %x", f.payload)
+		}
+		p.get(3, "/")
+		if _, body := p.ended(3); body != "ok" {
+			t.Errorf("body %q", body)
+		}
+
+		client, accepted := net.Pipe() // accepted before, and ready only now
+		late := attachTo(t, client, accepted, p.server)
+		late.begin()
+		late.get(1, "/")
+		if _, body := late.ended(1); body != "ok" {
+			t.Errorf("on a new connection: body %q", body)
+		}
+
+		var said []frame
+		p.await("the last GOAWAY", func(frames []frame) bool {
+			said = said[:0]
+			for _, f := range frames {
+				if f.kind == frameGoAway {
+					said = append(said, f)
+				}
+			}
+			return len(said) == 2
+		})
+		if d := time.Since(began); d != last {
+			t.Errorf("the last call took %v, want %v", d, last)
+		}
+		if n := binary.BigEndian.Uint32(said[1].payload); n != 3 {
+			t.Errorf("the last GOAWAY is for streams up to %d", n)
+		}
+		<-p.served
+		<-late.served
+		if d := time.Since(began); d > last+2*lingerTime {
+			t.Errorf("over after %v", d)
+		}
+		_, again := net.Pipe()
+		p.server.Close()
+		p.server.Serve(again, nil) // returns: it is over
+	})
 }
 
 // Close cuts; handlers find out, and Serve waits for them.

@@ -135,6 +135,24 @@ func (c *Conn) GoAway() {
 	c.flush(false)
 }
 
+// lastCall is GoAway, but that requests are still taken for d, of which the client is told that it
+// had better not send them (RFC 9113 section 6.8).
+func (c *Conn) lastCall(d time.Duration) {
+	if d <= 0 {
+		c.GoAway()
+		return
+	}
+	time.AfterFunc(d, c.GoAway)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.away || c.err != nil {
+		return
+	}
+	c.outgoing(frameHeadLen + 8)
+	c.out = appendGoAway(c.out, maxStreamID, codeNone)
+	c.flush(false)
+}
+
 // Last is GoAway without a hurry: the response that follows takes it along.
 func (st *Stream) Last() {
 	st.c.mu.Lock()

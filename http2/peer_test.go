@@ -59,7 +59,11 @@ func attach(t testing.TB, client, accepted net.Conn, o Options) *peer {
 	if o.Handler == nil {
 		o.Handler = answerOK
 	}
-	p := &peer{t: t, nc: client, server: NewServer(o), served: make(chan struct{})}
+	return attachTo(t, client, accepted, NewServer(o))
+}
+
+func attachTo(t testing.TB, client, accepted net.Conn, server *Server) *peer {
+	p := &peer{t: t, nc: client, server: server, served: make(chan struct{})}
 	p.arrived.L = &p.mu
 	p.encoder = hpack.NewEncoder(&p.block)
 	p.decoder = hpack.NewDecoder(encoderTable, nil)

@@ -28,6 +28,9 @@ type Options struct {
 	HeaderTimeout time.Duration
 	// IdleTimeout is how long a connection may be without a request. Zero: no bound.
 	IdleTimeout time.Duration
+	// LastCall is how long requests are still taken after Shutdown: a client may have sent
+	// some before it has heard of it. Zero: not at all.
+	LastCall time.Duration
 }
 
 // Defaults of Options.
@@ -44,6 +47,7 @@ type Server struct {
 
 	mu     sync.Mutex // guards what follows
 	conns  map[*Conn]struct{}
+	ending time.Time // end of the last call, zero before Shutdown
 	closed bool
 
 	date atomic.Pointer[dateField]
@@ -65,7 +69,7 @@ func NewServer(o Options) *Server {
 func (s *Server) Serve(nc net.Conn, state any) {
 	c := newConn(s, nc, state)
 	s.mu.Lock()
-	closed := s.closed
+	closed, ending := s.closed, s.ending
 	if !closed {
 		s.conns[c] = struct{}{}
 	}
@@ -73,6 +77,9 @@ func (s *Server) Serve(nc net.Conn, state any) {
 	if closed {
 		_ = nc.Close()
 		return
+	}
+	if !ending.IsZero() { // it was accepted in time, and made its handshake meanwhile
+		c.lastCall(max(time.Until(ending), s.opts.LastCall))
 	}
 	c.read()
 	<-c.done
@@ -88,11 +95,15 @@ func (s *Server) Connections() int {
 	return len(s.conns)
 }
 
-// Shutdown tells every client that no more requests are taken. Those under way are
-// answered, and then the connections end. It does not wait for that.
+// Shutdown tells every client that no more requests are to be sent. Those under way, and those
+// that come within the last call, are answered, and then the connections end. It does not wait for that.
 func (s *Server) Shutdown() {
-	for _, c := range s.last() {
-		go c.GoAway() // who takes nothing does not hold up the others
+	s.mu.Lock()
+	s.ending = time.Now().Add(s.opts.LastCall)
+	s.closed = s.closed || s.opts.LastCall <= 0
+	s.mu.Unlock()
+	for _, c := range s.every() {
+		go c.lastCall(s.opts.LastCall) // who takes nothing does not hold up the others
 	}
 }
 

@@ -111,7 +111,7 @@ type farewell struct{ begun atomic.Bool }
 func (f *farewell) watch(next fasthttp.RequestHandler) fasthttp.RequestHandler {
 	return func(ctx *fasthttp.RequestCtx) {
 		next(ctx)
-		if f.begun.Load() {
+		if _, stream := ctx.Conn().(*http2Conn); !stream && f.begun.Load() { // HTTP/2 says it by itself
 			ctx.SetConnectionClose()
 		}
 	}

@@ -52,6 +52,7 @@ func newHTTP2Server(cfg *config, h *hygiene, g *clientGate, wrap func(fasthttp.R
 		HeaderTimeout:  cfg.HeaderTimeout,
 		// A connection without a stream is idle, whatever else comes on it.
 		IdleTimeout: max(cfg.KeepAliveTimeout, time.Second),
+		LastCall:    lastCall,
 		Panicked: func(cause any) {
 			h.log.Error("panic while sending a response", "panic", cause, "stack", string(debug.Stack()))
 		},

@@ -284,8 +284,8 @@ func (s *site) shutDown(signals *signals) error {
 		"connections", s.connections(), "graceful_timeout", s.cfg.GracefulTimeout)
 	ctx, cancel := context.WithTimeout(signals.second(), s.cfg.GracefulTimeout)
 	defer cancel()
-	s.farewell.say(ctx, s.connections())
 	s.h2.shutDown(ctx)
+	s.farewell.say(ctx, s.connections())
 	err := s.server.ShutdownWithContext(ctx)
 	if err == nil {
 		err = s.hijacked.wait(ctx)
