@@ -93,3 +93,33 @@ def application(environ, start_response):
 		t.Errorf("the worker process has ended: %s", state)
 	}
 }
+
+// TestFilesOfExchangedModule: a module that takes the place of another is found, although there are as many as before.
+func TestFilesOfExchangedModule(t *testing.T) {
+	w, _ := startScript(t, `
+import sys
+def add(name):
+    module = type(sys)(name)
+    module.__file__ = "/made/%s.py" % name
+    sys.modules[name] = module
+
+add("first")
+
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    if sys.modules.pop("first", None):
+        add("second")
+    return [b"hello"]
+`)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if files, err := w.Files(ctx); err != nil || !slices.Contains(files, "/made/first.py") {
+		t.Fatalf("at first: %q, %v", files, err)
+	}
+	if answer, err := ask(t, w, "/"); err != nil {
+		t.Fatal(answer, err)
+	}
+	if files, err := w.Files(ctx); err != nil || !slices.Contains(files, "/made/second.py") {
+		t.Errorf("then: %q, %v; want /made/second.py", files, err)
+	}
+}

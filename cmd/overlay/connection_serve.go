@@ -15,6 +15,8 @@ import (
 // nothing else: hygiene recovers those of handlers, but not what is called when a response has
 // been made, such as the end of a body stream or a line of the access log.
 func (s *site) serveConn(c net.Conn) {
+	s.serving.Add(1)
+	defer s.serving.Add(-1)
 	defer s.recoverConn(c)
 	if err := s.server.ServeConn(c); err != nil {
 		serverLog{s.log}.Printf("connection %s: %v", c.RemoteAddr(), err)

@@ -116,7 +116,7 @@ func (s *site) serveHandedOver(h *eventloop.Handover, limits *timeouts) {
 
 // connections returns how many connections are open.
 func (s *site) connections() int {
-	n := int(s.server.GetOpenConnectionsCount()) + s.parking.count()
+	n := int(s.serving.Load()) + s.parking.count()
 	if s.loops != nil {
 		n += s.loops.Connections()
 	}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"overlay/eventloop"
@@ -119,6 +120,7 @@ type site struct {
 	answers     *eventloop.Answers  // nil when the loops answer nothing
 	loops       *eventloop.Listener // nil without loops
 	parking     parking             // of connections of HTTPS
+	serving     atomic.Int32        // connections that fasthttp has; its own count has the listeners in it
 	hijacked    hijacked
 	farewell    farewell
 }

@@ -96,14 +96,15 @@ class Files:
 
     def __init__(self):
         self.told = set()
-        self.modules = 0  # how many there were the last time
+        self.modules = set()  # names of those that there were the last time
 
     def new(self):
         """Returns those that have not been returned before."""
-        modules = list(sys.modules.values())
-        if len(modules) == self.modules:
+        names = set(list(sys.modules))  # of a list: other threads import meanwhile
+        if names == self.modules:
             return []
-        self.modules = len(modules)
+        modules = [sys.modules.get(name) for name in names - self.modules]
+        self.modules = names
         library = os.path.dirname(os.__file__) + os.sep
         packages = (os.path.join(library, "site-packages"), os.path.join(library, "dist-packages"))
         found = []
