@@ -72,3 +72,29 @@ func BenchmarkHit(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkLookupDeep compares what looks for a file four folders down: openat2 with
+// RESOLVE_BENEATH, and os.Root, which opens each folder on the way.
+func BenchmarkLookupDeep(b *testing.B) {
+	dir := b.TempDir()
+	write(b, dir, "a/b/c/d/e.png", "x")
+	for _, which := range []string{"openat2", "os.Root"} {
+		b.Run(which, func(b *testing.B) {
+			h, err := New(Options{Root: dir})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer h.Close()
+			if which == "os.Root" {
+				h.withoutOpenat2()
+			}
+			var s scratch
+			b.ReportAllocs()
+			for b.Loop() {
+				if f, err := h.lookup(&s, []byte("/a/b/c/d/e.png")); err != nil || f.outcome != outcomeFile {
+					b.Fatal(f, err)
+				}
+			}
+		})
+	}
+}
