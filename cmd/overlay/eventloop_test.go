@@ -83,7 +83,7 @@ func dialLoop(t *testing.T, address string) *loopClient {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	_ = c.SetDeadline(time.Now().Add(30 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(2 * time.Minute)) // of a whole conversation, on a busy machine
 	return &loopClient{c, bufio.NewReader(c)}
 }
 
