@@ -205,9 +205,9 @@ func (l *Listener) place(fd int, s state) {
 	if l.loops[int(l.next.Add(1))%len(l.loops)].add(fd, s) {
 		return
 	}
-	h := &Handover{New: s == stateNew, Since: time.Now(), listener: l, call: lastCall, detached: -1}
+	h := &Handover{New: s == stateNew, Since: time.Now(), listener: l, call: LastCall, detached: -1}
 	if h.New {
-		h.call = firstCall
+		h.call = FirstCall
 	}
 	l.serve(h, fd)
 }

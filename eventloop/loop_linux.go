@@ -286,7 +286,7 @@ func (l *loop) handOver(fd int, input, output []byte, key string) {
 	l.forget(fd)
 	h := &Handover{New: isNew, Since: since, listener: l.owner, detached: -1}
 	if len(input) == 0 && len(output) == 0 {
-		h.call = firstCall
+		h.call = FirstCall
 	}
 	h.Input, h.Output = append([]byte(nil), input...), append([]byte(nil), output...)
 	h.Recorder = Recorder{answers: l.owner.options.Answers, key: key}
@@ -310,21 +310,13 @@ func (l *loop) forget(fd int) {
 	delete(l.peers, fd)
 }
 
-// lastCall is how long connections that wait between two requests stay open when the
-// listener is closed. A client that was just answered may have sent its next request: it
-// gets an answer, which says that it is the last.
-const lastCall = 100 * time.Millisecond
-
-// firstCall is how long a new connection may then take to send its first request.
-const firstCall = time.Second
-
-// drain ends the loop: requests that arrive within lastCall are handed over, connections
-// that have not had one yet are as well, for firstCall, and the others are closed.
+// drain ends the loop: requests that arrive within LastCall are handed over, connections
+// that have not had one yet are as well, for FirstCall, and the others are closed.
 func (l *loop) drain() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.stopped = true
-	for end := time.Now().Add(lastCall); l.count.Load() > 0 && time.Now().Before(end); {
+	for end := time.Now().Add(LastCall); l.count.Load() > 0 && time.Now().Before(end); {
 		n := poll(l.epfd, &l.events)
 		for i := range n {
 			l.dismiss(int(l.events[i].Fd))

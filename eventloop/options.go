@@ -9,6 +9,15 @@ import (
 // ErrUnavailable is returned by Listen where there is no epoll.
 var ErrUnavailable = errors.New("eventloop: not on this system")
 
+// LastCall is how long connections that wait between two requests stay open when the
+// listener is closed. A client that was just answered may have sent its next request: it
+// gets an answer, which says that it is the last.
+const LastCall = 100 * time.Millisecond
+
+// FirstCall is how long a new connection may then take to send its first request: browsers
+// open some ahead of need.
+const FirstCall = time.Second
+
 // errFewDescriptors is reported when connections have to wait for others to end.
 var errFewDescriptors = errors.New("too few file descriptors are left: new connections wait until others end; a higher limit (ulimit -n) lets more in")
 

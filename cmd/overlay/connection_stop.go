@@ -11,13 +11,16 @@ import (
 	"sync/atomic"
 	"time"
 
+	"overlay/eventloop"
+
 	"github.com/valyala/fasthttp"
 )
 
-// lastCall is how long a connection that waits for a request stays open when the server
-// stops. A client that was just answered may have sent its next request: it gets an
-// answer, which says that it is the last.
-const lastCall = 100 * time.Millisecond
+// Every connection has the same time when the server stops, wherever it waits.
+const (
+	lastCall  = eventloop.LastCall
+	firstCall = eventloop.FirstCall
+)
 
 // readLast reads what arrives within lastCall, and ends the connection if that is nothing.
 func (c *connection) readLast(p []byte) (n int, err error) {
@@ -50,10 +53,6 @@ func (c *connection) firstBytes(n int) {
 		c.enter(phaseHead)
 	}
 }
-
-// firstCall is how long connections that have not begun a request stay open when the server
-// stops: browsers open some ahead of need.
-const firstCall = time.Second
 
 // newcomers are connections, of which some have not begun a request. fasthttp takes those
 // for busy, and a stop would wait for them as long as the header timeout. The zero value is ready.
