@@ -62,23 +62,10 @@ func (e *encoder) begin(b []byte, status int) []byte {
 		b = appendInteger(b, 0x20, 5, e.max)
 		e.changed, e.lowest = false, encoderTable
 	}
-	switch status {
-	case 200:
-		return append(b, 0x80|8)
-	case 204:
-		return append(b, 0x80|9)
-	case 206:
-		return append(b, 0x80|10)
-	case 304:
-		return append(b, 0x80|11)
-	case 400:
-		return append(b, 0x80|12)
-	case 404:
-		return append(b, 0x80|13)
-	case 500:
-		return append(b, 0x80|14)
+	if i := slices.Index(staticStatuses[:], status); i >= 0 {
+		return append(b, 0x80|byte(firstStatus+i))
 	}
-	b = append(b, 8, 3)
+	b = append(b, firstStatus, 3) // the name of the first, and a value of three bytes
 	return strconv.AppendInt(b, int64(status), 10)
 }
 
@@ -130,6 +117,11 @@ func appendInteger(b []byte, pattern byte, prefix, n int) []byte {
 	}
 	return append(b, byte(n))
 }
+
+// staticStatuses are those of the static table, in its order, from firstStatus on.
+var staticStatuses = [...]int{200, 204, 206, 304, 400, 404, 500}
+
+const firstStatus = 8
 
 // staticEntries is the length of the static table (RFC 7541 appendix A).
 const staticEntries = 61
