@@ -7,7 +7,9 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -84,29 +86,32 @@ func streams(python interpreter) bool {
 // mount point, and with the interpreter inside the server process; and where
 // bodies of requests are received whole, and where they arrive while they are read.
 func TestConformance(t *testing.T) {
+	// The logs of servers are long: what failed stands after them, once more.
+	var failed failures
+	t.Cleanup(func() { failed.report(t) })
 	switch {
 	case *flagURL != "":
 		s := atURL(t, *flagURL)
-		runGroups(t, s)
+		runGroups(t, s, &failed)
 	case *flagAdapter != "":
 		a, err := readAdapter(*flagAdapter)
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Run(a.Name, func(t *testing.T) { runGroups(t, a.start(t)) })
+		t.Run(a.Name, func(t *testing.T) { runGroups(t, a.start(t), &failed) })
 	default:
 		for _, python := range interpreters(t) {
 			for suffix, h := range hosts(python) {
 				t.Run(python.name+suffix, func(t *testing.T) {
 					t.Parallel()
-					runGroups(t, h.start(t, python.file))
+					runGroups(t, h.start(t, python.file), &failed)
 				})
 			}
 		}
 	}
 }
 
-func runGroups(t *testing.T, s *server) {
+func runGroups(t *testing.T, s *server, failed *failures) {
 	most, ok := map[string]level{"must": must, "should": should, "extra": extra}[*flagLevel]
 	if !ok {
 		t.Fatalf("-level: got %q, want must, should or extra", *flagLevel)
@@ -131,6 +136,7 @@ func runGroups(t *testing.T, s *server) {
 					}
 					defer func() {
 						if t.Failed() {
+							failed.add(t.Name())
 							t.Logf("%s: PEP 3333, %s: %s", c.level, g.section, c.says)
 						}
 					}()
@@ -138,6 +144,28 @@ func runGroups(t *testing.T, s *server) {
 				})
 			}
 		})
+	}
+}
+
+// failures are the names of cases that failed.
+type failures struct {
+	mu    sync.Mutex // guards names
+	names []string
+}
+
+func (f *failures) add(name string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.names = append(f.names, name)
+}
+
+// report writes the names into the output of t, if there are any.
+func (f *failures) report(t *testing.T) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.names) > 0 {
+		slices.Sort(f.names)
+		t.Logf("%d cases failed:\n%s", len(f.names), strings.Join(f.names, "\n"))
 	}
 }
 

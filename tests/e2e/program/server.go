@@ -3,9 +3,11 @@ package program
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -127,7 +129,21 @@ func (s *Server) finish() {
 		}
 	}
 	if s.t.Failed() {
+		s.keepLog(log)
 		s.t.Logf("log of overlay %s:\n%s", strings.Join(s.cmd.Args[1:], " "), tail(log))
+	}
+}
+
+// keepLog writes the whole log of a server whose test has failed into the directory that
+// OVERLAY_TEST_LOGS names, if it names one: the output of the test has only its end.
+func (s *Server) keepLog(log string) {
+	dir := os.Getenv("OVERLAY_TEST_LOGS")
+	if dir == "" {
+		return
+	}
+	name := fmt.Sprintf("%s-%d.log", strings.ReplaceAll(s.t.Name(), "/", "-"), s.PID())
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(log), 0o600); err != nil {
+		s.t.Log(err) // the test has failed already, of something else
 	}
 }
 
@@ -149,10 +165,22 @@ func (p *Program) Run(t testing.TB, config Config) (code int, stdout, stderr str
 	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
 }
 
+// tail returns the end of a log for the output of a test. What is before that end is
+// without the tracebacks of applications, which would leave no room for anything else.
 func tail(log string) string {
-	const limit = 12000
-	if len(log) > limit {
-		return "[...]" + log[len(log)-limit:]
+	const whole, most = 3000, 9000 // bytes
+	if len(log) <= most {
+		return log
+	}
+	var before strings.Builder
+	for line := range strings.Lines(log[:len(log)-whole]) {
+		if !strings.HasPrefix(line, "    | ") {
+			before.WriteString(line)
+		}
+	}
+	log = before.String() + log[len(log)-whole:]
+	if len(log) > most {
+		log = "[...]" + log[len(log)-most:]
 	}
 	return log
 }
