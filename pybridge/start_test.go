@@ -50,6 +50,37 @@ func TestStart(t *testing.T) {
 	}
 }
 
+// TestStopLeavesNothing: every interpreter ends cleanly, in the order of Python: nothing
+// of overlay's keeps the application alive until no finalizer can run any more.
+func TestStopLeavesNothing(t *testing.T) {
+	pythons := []string{requirePython(t).Path}
+	prepared, err := filepath.Glob("../.cache/python/*/bin/python")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, python := range append(pythons, prepared...) {
+		t.Run(filepath.Base(filepath.Dir(filepath.Dir(python))), func(t *testing.T) {
+			w, rec := startScript(t, `
+import socket
+class Application:
+    def __init__(self):
+        self.socket = socket.socket()  # whose finalizer warns of it
+    def __call__(self, environ, start_response):
+        start_response("200 OK", [])
+        return [b"hello"]
+application = Application()
+`, func(o *Options) { o.Python = python })
+			if body, err := ask(t, w, "/"); err != nil || body != "hello" {
+				t.Errorf("got %q, %v", body, err)
+			}
+			w.Stop(t.Context())
+			if w.State() != "exit status 0" || len(rec.printed()) > 0 {
+				t.Errorf("state %q after Stop, printed %q; want exit status 0 and nothing", w.State(), rec.printed())
+			}
+		})
+	}
+}
+
 // TestStartFails: an application that cannot be loaded, and what is said of it.
 func TestStartFails(t *testing.T) {
 	tests := []struct {

@@ -36,6 +36,7 @@ class Control:
         self.files = application.Files()
         self.pool = None  # whose requests it may be told to interrupt
         self.reason = ""  # why this process is to end
+        self.closed = False  # True in a child that was forked, as in Pool
 
     def send(self, kind, text):
         self.send_bytes(kind, 0, encode_text(text))
@@ -103,13 +104,15 @@ def main(control_descriptor, data_descriptor, settings):
     pool = Pool(data_socket, app, Requests(base, errors), settings["threads"], settings["window"])
     control.pool = pool
     process.attach(app, pool.use, pool.running)
-    keep_from_children(control, pool)
+    let_go = keep_from_children(control, pool)
     pool.start()
     control.send(READY, "\0".join(interpreter()))
     Watch(pool).keep(control_descriptor, control.on_readable)
     process.stopping(control.reason)
     run_sigterm_handler(leave)
     pool.close()
+    let_go()
+    control.socket.close()
     sys.stdout.flush()
     sys.stderr.flush()
     return 0
@@ -130,16 +133,22 @@ def keep_from_children(control, pool):
     A child that held them would hide the end of this process from the server
     process; one that went on as if it were this process would answer requests
     a second time.
+
+    Returns what lets go of both. Python keeps the function to the very end of the
+    process, and with it whatever can be reached from there, the application too. A
+    finalizer that runs so late and has to warn of an open socket crashes Python 3.9.
     """
+    holders = [control, pool]
 
     def close():
-        pool.closed = True
-        pool.socket.close()
-        control.socket.close()
+        for each in holders:
+            each.closed = True
+            each.socket.close()
 
-    for each in control, pool:
+    for each in holders:
         os.set_inheritable(each.socket.fileno(), False)
     os.register_at_fork(after_in_child=close)
+    return holders.clear
 
 
 def enable_faulthandler():
