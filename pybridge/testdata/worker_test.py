@@ -563,6 +563,29 @@ class PoolTest(unittest.TestCase):
         for frame, want in (pool.pending[1], b"body 2"), (pool.pending[0], b"body 1"):
             self.assertTrue(pool.run(frame, 0.0, 0.0).endswith(want))
 
+    def test_window_of_two_threads(self):
+        """The application sends while another thread reads that more may be sent: neither is lost."""
+        pool, _ = self.pool(None)
+        pool.window = 100
+        exchange = wsgi.Exchange(pool, 1, 0)
+        exchange.start_response("200 OK", [])
+        pool.exchanges[1] = exchange
+
+        class Word:
+            def unpack(self, payload):  # in the midst of the addition
+                exchange.send(b"x" * 60)
+                return (50,)
+
+        self.addCleanup(setattr, threads, "WORD", threads.WORD)
+        threads.WORD = Word()
+        pool.steer(frames.WINDOW, 1, b"")
+        waited = []
+        pool.wait_for_window = lambda exchange, size: waited.append(size)
+        exchange.send(b"x" * (100 - 60 + 50))
+        self.assertEqual(waited, [])
+        exchange.send(b"x")
+        self.assertEqual(waited, [1])
+
     @unittest.skipIf(sys.implementation.name == "pypy", "its threads cannot be interrupted")
     def test_interrupted_anywhere(self):
         """Wherever RequestTimeout comes, other requests lose nothing, and the thread goes on.

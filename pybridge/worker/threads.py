@@ -395,7 +395,7 @@ class Pool:
             exchange.ready = Lock()
             exchange.ready.acquire()
         self.flush()
-        while exchange.window < size and not exchange.cancelled:
+        while exchange.window - exchange.sent < size and not exchange.cancelled:
             if self.turn.acquire(blocking=False):
                 try:
                     # A request that has been read is for another thread, which waits for the turn.

@@ -88,8 +88,10 @@ class Exchange:
         self.head = None  # what start_response was given, ready to be sent
         self.head_sent = False
         self.declared = -1  # Content-Length, or -1
-        self.sent = 0
-        self.window = pool.window  # bytes that the server process still takes
+        # Each of the two is changed by one thread only, since Python adds in several steps:
+        # by that of the application, and by the one that reads the data socket.
+        self.sent = 0  # bytes of the body
+        self.window = pool.window  # how many the server process takes, in all so far
         self.cancelled = False
         self.ready = None  # lock that a thread waiting for window sleeps on
         self.guard = Lock()  # held while the thread does what others depend on: RequestTimeout has to wait
@@ -254,7 +256,7 @@ class Exchange:
         size = len(data)
         if size > MAX_BODY:
             return self.send_large(data)
-        self.take_window(size)
+        self.await_window(size)
         self.sent += size
         last = self.sent == declared
         if self.head_sent:
@@ -281,12 +283,12 @@ class Exchange:
         frame = HEADER.pack(size + len(data), self.number, RESPONSE, flags, 0, size) + head + data
         self.pool.put(self, frame, flags & FLAG_LAST)
 
-    def take_window(self, size):
-        if self.window < size:
+    def await_window(self, size):
+        """Waits until size more bytes may be sent."""
+        if self.window - self.sent < size:
             self.pool.wait_for_window(self, size)
             if self.cancelled:
                 raise ClientGone
-        self.window -= size
 
     def send_file(self, wrapper):
         """Sends the file by its descriptor. Reports whether that was possible."""
