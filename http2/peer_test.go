@@ -39,20 +39,25 @@ type peer struct {
 // connect serves one connection, plain TCP over loopback, and says nothing.
 func connect(t testing.TB, o Options) *peer {
 	t.Helper()
+	client, accepted := tcpPair(t)
+	return attach(t, client, accepted, o)
+}
+
+// tcpPair returns both ends of a connection over loopback.
+func tcpPair(t testing.TB) (client, accepted net.Conn) {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	client, err := net.Dial("tcp", listener.Addr().String())
-	if err != nil {
+	if client, err = net.Dial("tcp", listener.Addr().String()); err != nil {
 		t.Fatal(err)
 	}
-	accepted, err := listener.Accept()
-	if err != nil {
+	if accepted, err = listener.Accept(); err != nil {
 		t.Fatal(err)
 	}
-	return attach(t, client, accepted, o)
+	return client, accepted
 }
 
 func attach(t testing.TB, client, accepted net.Conn, o Options) *peer {

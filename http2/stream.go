@@ -70,6 +70,12 @@ func (st *Stream) Shared() bool { return st.shared }
 // begin begins to answer the request whose head has come.
 func (c *Conn) begin(id uint32, nested *Stream) error {
 	c.mu.Lock()
+	if err := c.err; err != nil {
+		// It was read together with one whose answer has found the client gone. fail has told all
+		// streams that there were, and would not tell this one: it would wait for ever.
+		c.mu.Unlock()
+		return err
+	}
 	if limit := int(c.server.opts.MaxStreams); c.open >= limit || c.running >= 2*limit {
 		c.mu.Unlock()
 		return streamError{id, codeRefused}
