@@ -1,6 +1,7 @@
 package http2
 
 import (
+	"encoding/binary"
 	"errors"
 	"io"
 	"os"
@@ -313,6 +314,45 @@ func TestBodies(t *testing.T) {
 		}
 	}
 	p.ping()
+}
+
+// Bodies that nobody reads may take most of the connection's window. What is read of another
+// one opens it again, however little that is: else that one would wait for those.
+func TestBodyBesideUnreadOnes(t *testing.T) {
+	const unread = 448 << 10 // twice: 128 KiB are left for the third
+	leave := make(chan struct{})
+	defer close(leave)
+	p := connect(t, Options{Handler: func(st *Stream) {
+		if st.Path == "/unread" {
+			<-leave
+		}
+		_, _ = io.Copy(io.Discard, struct{ io.Reader }{st})
+		answerOK(st)
+	}})
+	p.begin()
+	block := make([]byte, maxFrameReceived)
+	send := func(stream uint32, n int) {
+		for range n / len(block) {
+			p.sendFrame(frameData, 0, stream, block)
+		}
+	}
+	p.post(1, "/unread")
+	p.post(3, "/unread")
+	send(1, unread)
+	send(3, unread)
+	p.post(5, "/")
+	send(5, connWindow-2*unread)
+	p.await("window of the connection", func(frames []frame) bool {
+		window := 0
+		for _, f := range frames {
+			if f.kind == frameWindowUpdate && f.stream == 0 {
+				window += int(binary.BigEndian.Uint32(f.payload))
+			}
+		}
+		return window-(connWindow-initialWindow) >= len(block)
+	})
+	p.sendFrame(frameData, flagEndStream, 5, block)
+	p.ended(5)
 }
 
 // More than a window allows is an error: of the stream, or of the connection.

@@ -142,7 +142,9 @@ func (c *Conn) receive(st *Stream, n int) (bool, error) {
 // giveBack opens the windows by n bytes that were read or dropped, the one of st too
 // unless that is nil, and tells the client when it is worth a frame. c.mu must be held.
 func (c *Conn) giveBack(st *Stream, n int) {
-	if c.owed += int64(n); c.owed >= connWindow/4 {
+	// What lies unread on other streams may have taken the rest of the window: then this is
+	// all that a stream can go on with.
+	if c.owed += int64(n); c.owed >= min(connWindow/4, c.receiveWindow+1) {
 		c.receiveWindow += c.owed
 		c.outgoing(frameHeadLen + 4)
 		c.out = appendFrame32(c.out, frameWindowUpdate, 0, uint32(c.owed))
