@@ -58,6 +58,7 @@ type Conn struct {
 	encoder  encoder
 
 	purse  int
+	owes   int // of change, less than one; negative if it is owed
 	filled time.Duration
 }
 

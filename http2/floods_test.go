@@ -1,15 +1,23 @@
 package http2
 
 import (
+	"bytes"
 	"encoding/binary"
+	"io"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // Frames that ask for nothing have an end, and those of an honest client do not come
-// near it. The clock fills the purse only when it is empty: within a test, hardly.
+// near it. The clock fills the purse, too: in a bubble it stands still meanwhile.
 func TestFloods(t *testing.T) {
 	pings := raw(framePing, 0, 0, "12345678")
+	// What costs change alone begins with a purse that is nearly empty.
+	const left = 200
+	nearly := bytes.Repeat(pings, purseFull-left)
 	open := func(i int) []byte {
 		return raw(frameHeaders, flagEndHeaders, uint32(2*i+1), "\x83\x87\x84\x41\x01h")
 	}
@@ -30,6 +38,13 @@ func TestFloods(t *testing.T) {
 		{"PRIORITY", nil, func(int) []byte { return raw(framePriority, 0, 1, uint32s(0)+"x") }, purseFull / 2, 2 * purseFull, 0},
 		{"unknown frames", nil, func(int) []byte { return raw(77, 0, 1, "") }, purseFull / 2, 2 * purseFull, 0},
 		{"empty DATA", open(0), func(int) []byte { return raw(frameData, 0, 1, "") }, purseFull / 2, 2 * purseFull, 0},
+		{"tiny DATA", append(open(0), nearly...), func(int) []byte { return raw(frameData, 0, 1, "123") }, left * change / 2, 2 * left * change, 0},
+		{"tiny DATA with padding", append(open(0), nearly...), func(int) []byte { return raw(frameData, flagPadded, 1, "\x05123.....") }, left * change / 2, 2 * left * change, 0},
+		{"WINDOW_UPDATE", nearly, func(int) []byte { return raw(frameWindowUpdate, 0, 0, uint32s(1)) }, left * change / priceWindow / 2, 2 * left * change / priceWindow, 0},
+		{"WINDOW_UPDATE of a stream", append(open(0), nearly...), func(int) []byte { return raw(frameWindowUpdate, 0, 1, uint32s(1)) }, left * change / priceWindow / 2, 2 * left * change / priceWindow, 0},
+		{"heads of a stream that is over", raw(frameHeaders, flagEndHeaders, 1, "\x82\x82"), func(int) []byte {
+			return raw(frameHeaders, flagEndHeaders|flagEndStream, 1, getBlock)
+		}, purseFull / 2, 2 * purseFull, 0},
 		{"rapid reset", nil, func(i int) []byte {
 			return append(open(i), raw(frameRSTStream, 0, uint32(2*i+1), uint32s(8))...)
 		}, 200, purseFull, 0},
@@ -44,34 +59,107 @@ func TestFloods(t *testing.T) {
 		}, 200, purseFull, 0},
 		{"empty CONTINUATION", raw(frameHeaders, flagEndStream, 1, getBlock), func(int) []byte { return raw(frameContinuation, 0, 1, "") }, 0, 2 * purseFull, 0},
 	} {
-		t.Run(row.name, func(t *testing.T) {
-			flood := func(t *testing.T, n int) *peer {
-				p := connect(t, Options{Handler: func(st *Stream) {
-					_, _ = st.Read(make([]byte, 1))
-					answerOK(st)
-				}})
-				p.begin()
-				b := row.first
-				for i := range n {
-					if row.pace > 0 && i%row.pace == 0 {
-						p.send(b)
-						b = nil
-						p.tryPing()
-					}
-					if b = append(b, row.frame(i)...); len(b) > 32<<10 {
-						p.send(b)
-						b = nil
-					}
+		flood := func(t *testing.T, n int) *peer {
+			p := connectTimed(t, Options{Handler: func(st *Stream) {
+				_, _ = io.Copy(io.Discard, struct{ io.Reader }{st})
+				answerOK(st)
+			}})
+			p.begin()
+			b := slices.Clip(row.first)
+			for i := range n {
+				if row.pace > 0 && i%row.pace == 0 {
+					p.send(b)
+					b = nil
+					p.tryPing()
 				}
-				p.send(b)
-				return p
+				if b = append(b, row.frame(i)...); len(b) > 32<<10 {
+					p.send(b)
+					b = nil
+				}
 			}
+			p.send(b)
+			return p
+		}
+		t.Run(row.name, func(t *testing.T) {
 			if row.within > 0 {
-				flood(t, row.within).ping()
+				synctest.Test(t, func(t *testing.T) {
+					defer time.Sleep(time.Second) // the watch ends
+					p := flood(t, row.within)
+					p.ping()
+					_ = p.nc.Close()
+				})
 			}
-			if code := flood(t, row.beyond).gone(); code != int(codeEnhanceYourCalm) {
-				t.Errorf("GOAWAY %d", code)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				defer time.Sleep(time.Second)
+				if code := flood(t, row.beyond).gone(); code != int(codeEnhanceYourCalm) {
+					t.Errorf("GOAWAY %d", code)
+				}
+			})
+		})
+	}
+}
+
+// A client that answers every frame of DATA with two updates is none that floods, however
+// much it gets; one that has the server send byte by byte is.
+func TestWindowsOfDownloads(t *testing.T) {
+	const left, size = 200, 300
+	const frames = left * change / gainData * 2 // twice as many as could be paid otherwise
+	for _, row := range []struct {
+		name string
+		more uint32 // that each frame brings
+		code int
+	}{{"each frame is answered", size, -1}, {"one byte at a time", 1, int(codeEnhanceYourCalm)}} {
+		t.Run(row.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				defer time.Sleep(time.Second) // the watch ends
+				p := connectTimed(t, Options{Handler: func(st *Stream) {
+					_ = st.WriteHead(200, nil, false)
+					block := make([]byte, size)
+					for range frames {
+						if _, err := st.Write(block); err != nil {
+							return
+						}
+						_ = st.Flush()
+					}
+					_ = st.End()
+				}})
+				p.begin(settingInitialWindow, row.more)
+				p.send(bytes.Repeat(raw(framePing, 0, 0, "12345678"), purseFull-left))
+				p.get(1, "/")
+				for done := false; !done; {
+					var n int
+					p.await("DATA", func(all []frame) bool {
+						n = 0
+						kept := all[:0]
+						for _, f := range all {
+							if f.kind == frameData && f.stream == 1 {
+								n++
+								done = done || f.has(flagEndStream)
+								continue
+							}
+							kept = append(kept, f)
+						}
+						p.frames = kept
+						return n > 0 || p.closed
+					})
+					p.mu.Lock()
+					done = done || p.closed
+					p.mu.Unlock()
+					var b []byte
+					for range n {
+						b = append(append(b, raw(frameWindowUpdate, 0, 1, uint32s(row.more))...), raw(frameWindowUpdate, 0, 0, uint32s(row.more))...)
+					}
+					p.send(b)
+				}
+				if row.code < 0 {
+					p.ping()
+					_ = p.nc.Close()
+					return
+				}
+				if code := p.gone(); code != row.code {
+					t.Errorf("GOAWAY %d, want %d", code, row.code)
+				}
+			})
 		})
 	}
 }

@@ -150,7 +150,7 @@ func (c *Conn) onBlock(stream uint32, nested *Stream) error {
 		if b.bad {
 			return streamError{stream, codeStreamClosed}
 		}
-		return nil
+		return c.spend(1) // it may not have heard yet; then it ends soon
 	case forTrailers:
 		c.mu.Lock()
 		defer c.mu.Unlock()

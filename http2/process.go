@@ -116,8 +116,8 @@ func (c *Conn) onData(f *frame) error {
 	if c.never(f.stream) {
 		return connError{codeProtocol, "DATA on a stream that was never opened"}
 	}
-	if len(f.payload) == 0 && !f.has(flagEndStream) {
-		if err := c.spendLocked(1); err != nil {
+	if !f.has(flagEndStream) {
+		if err := c.spendData(len(f.payload)); err != nil {
 			return err
 		}
 	}

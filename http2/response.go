@@ -99,6 +99,7 @@ func (st *Stream) Write(p []byte) (written int, err error) {
 		c.out = append(appendFrameHead(c.out, n, frameData, 0, st.id), p[:n]...)
 		c.tail, c.tailAt = st, at
 		st.use(n)
+		c.earnData(n, n < len(p))
 		if st.piece += n; st.piece >= silencePiece {
 			st.sendBy, st.piece = 0, 0
 		}

@@ -20,6 +20,9 @@ func (c *Conn) onWindowUpdate(f *frame) error {
 	more := int64(binary.BigEndian.Uint32(f.payload) & maxWindow)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if err := c.spendChange(priceWindow); err != nil {
+		return err
+	}
 	if f.stream == 0 {
 		switch {
 		case more == 0:
