@@ -34,6 +34,7 @@ type headerBlock struct {
 	bad      bool     // the stream is malformed (RFC 9113 section 8.1.1)
 	tooLarge bool     // beyond MaxHeaderBytes
 	regular  bool     // a field that is no pseudo-field has come
+	named    bool     // :authority has, which may be empty
 	received int      // bytes of the block
 	size     int      // of the fields
 	request  *Request // where they go, if they are for a request
@@ -180,7 +181,8 @@ func (b *headerBlock) field(f hpack.HeaderField) {
 		return
 	}
 	if strings.HasPrefix(f.Name, ":") {
-		b.bad = b.regular || b.purpose != forRequest || !b.request.pseudo(f.Name, f.Value)
+		b.bad = b.regular || b.purpose != forRequest || b.named && f.Name == ":authority" || !b.request.pseudo(f.Name, f.Value)
+		b.named = b.named || f.Name == ":authority"
 		return
 	}
 	b.regular = true

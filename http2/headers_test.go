@@ -34,6 +34,7 @@ func TestRequests(t *testing.T) {
 		{"a path without a slash", []string{":method", "GET", ":scheme", "https", ":path", "a"}, false, malformed},
 		{"an absolute path", []string{":method", "GET", ":scheme", "https", ":path", "https://h/"}, false, malformed},
 		{"a pseudo-field twice", append([]string{":path", "/x"}, plain...), false, malformed},
+		{"an empty one twice", append([]string{":authority", ""}, plain...), false, malformed},
 		{"an unknown one", append([]string{":what", "/x"}, plain...), false, malformed},
 		{"one of responses", append([]string{":status", "200"}, plain...), false, malformed},
 		{"one behind a field", append([]string{"a", "1"}, plain...), false, malformed},
