@@ -13,6 +13,9 @@ import (
 type Options struct {
 	// Handler answers one request. It may keep st no longer than it runs.
 	Handler func(st *Stream)
+	// TooLarge answers a request whose fields are beyond MaxHeaderBytes, in the same way;
+	// some of them are missing. Nil answers 431 without a body.
+	TooLarge func(st *Stream)
 	// Panicked is told of a panic of Handler, whose stream is reset. Nil drops it.
 	Panicked func(cause any)
 	// Failed is told why a connection has ended if its client has broken the rules.

@@ -121,11 +121,14 @@ func (c *Conn) answer(st *Stream) {
 			c.server.opts.Panicked(cause)
 		}
 	}()
-	if st.tooLarge {
+	switch o := &c.server.opts; {
+	case !st.tooLarge:
+		o.Handler(st)
+	case o.TooLarge != nil:
+		o.TooLarge(st)
+	default:
 		_ = st.WriteHead(431, nil, true) // who is gone needs no answer
-		return
 	}
-	c.server.opts.Handler(st)
 }
 
 // handled is called when the handler has returned.

@@ -24,7 +24,8 @@ import (
 type http2Server struct {
 	server  *http2.Server
 	gate    *clientGate
-	handler fasthttp.RequestHandler // as fasthttp.Server.Handler
+	handler fasthttp.RequestHandler           // as fasthttp.Server.Handler
+	failed  func(*fasthttp.RequestCtx, error) // as fasthttp.Server.ErrorHandler
 	hygiene *hygiene
 	silence timeouts     // of bodies and responses
 	rate    transferRate // of bodies of requests
@@ -38,16 +39,17 @@ type http2Session struct {
 }
 
 // newHTTP2Server makes a server that passes requests through h, which is installed.
-// wrap is what logs and counts them.
-func newHTTP2Server(cfg *config, h *hygiene, g *clientGate, wrap func(fasthttp.RequestHandler) fasthttp.RequestHandler) *http2Server {
+// wrap is what logs and counts them; failed answers what is no request, and does so, too.
+func newHTTP2Server(cfg *config, h *hygiene, g *clientGate, wrap func(fasthttp.RequestHandler) fasthttp.RequestHandler, failed func(*fasthttp.RequestCtx, error)) *http2Server {
 	s := &http2Server{
-		gate: g, hygiene: h, handler: wrap(h.handleStream),
+		gate: g, hygiene: h, handler: wrap(h.handleStream), failed: failed,
 		silence: timeouts{socket: cfg.SocketTimeout, response: cfg.ResponseSocketTimeout},
 		rate:    transferRate{cfg.BodyTimeout, cfg.BodyMinRate, cfg.BodyMaxTimeout},
 	}
 	s.streams.New = func() any { return newHTTP2Stream(s) }
 	s.server = http2.NewServer(http2.Options{
-		Handler:        s.answer,
+		Handler:        func(st *http2.Stream) { s.answer(st, nil) },
+		TooLarge:       func(st *http2.Stream) { s.answer(st, errHTTP2Large) },
 		MaxHeaderBytes: maxHead,
 		HeaderTimeout:  cfg.HeaderTimeout,
 		// A connection without a stream is idle, whatever else comes on it.
@@ -79,10 +81,16 @@ func (s *http2Server) serve(c net.Conn) error {
 	return nil
 }
 
-// answer answers one request.
-func (s *http2Server) answer(st *http2.Stream) {
+// What is said of heads that cannot be read as requests.
+var (
+	errHTTP2Large = errors.New("the fields of the head are too long")
+	errHTTP2Head  = errors.New("the head cannot be written as one of HTTP/1.1")
+)
+
+// answer answers one request, with what err means unless that is nil.
+func (s *http2Server) answer(st *http2.Stream, err error) {
 	x := s.streams.Get().(*http2Stream)
-	if x.serve(st) {
+	if x.serve(st, err) {
 		s.streams.Put(x)
 	}
 }

@@ -33,23 +33,29 @@ func newHTTP2Stream(s *http2Server) *http2Stream {
 	return &http2Stream{server: s, conn: new(http2Conn), reader: bufio.NewReaderSize(nil, 4*maxHead)}
 }
 
-// serve answers the request of st. It reports whether x can be used again.
-func (x *http2Stream) serve(st *http2.Stream) bool {
+// serve answers the request of st, with what failure means unless that is nil. It reports
+// whether x can be used again.
+func (x *http2Stream) serve(st *http2.Stream, failure error) bool {
 	session := st.State().(*http2Session)
 	*x.conn = http2Conn{Conn: session.conn, client: session.client, stream: st}
 	ctx := &x.ctx
 	ctx.Init2(x.conn, nil, false)
-	if !x.readHead(st) {
-		_ = st.WriteHead(fasthttp.StatusBadRequest, nil, true) // who is gone needs no answer
-		return true
+	if failure == nil && !x.readHead(st) {
+		failure = errHTTP2Head
 	}
-	header := &ctx.Request.Header
-	x.server.hygiene.headerReceived(header)
-	if st.HasBody && refusalOf(header) == accepted {
-		ctx.Request.SetBodyStream(newHTTP2Body(st, x.server), int(st.ContentLength)) // -1 when it is not known
+	if failure == nil {
+		header := &ctx.Request.Header
+		x.server.hygiene.headerReceived(header)
+		if st.HasBody && refusalOf(header) == accepted {
+			ctx.Request.SetBodyStream(newHTTP2Body(st, x.server), int(st.ContentLength)) // -1 when it is not known
+		}
+		x.server.handler(ctx)
+	} else {
+		ctx.Request.Reset() // it may hold a part
+		x.server.failed(ctx, failure)
+		ctx.Response.Header.ResetConnectionClose() // the next one begins where this one has ended
 	}
-	x.server.handler(ctx)
-	ctx.Response.SkipBody = header.IsHead()
+	ctx.Response.SkipBody = st.Method == fasthttp.MethodHead
 	st.SetSilence(x.server.silence.silence())
 	err := x.respond(st)
 	_ = ctx.Response.CloseBodyStream() // what can be said of it was said

@@ -21,6 +21,8 @@ import (
 	"overlay/tlsauth/tlstest"
 
 	"github.com/valyala/fasthttp"
+	nethttp2 "golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 )
 
 // http2Site is a server of both HTTP/1.1 and HTTP/2 with one handler.
@@ -49,7 +51,8 @@ func startHTTP2(t testing.TB, cfg config, handler fasthttp.RequestHandler) *http
 	s.server = &fasthttp.Server{Logger: quietLogger{}, CloseOnShutdown: true}
 	h.install(s.server, g.wrap(handler))
 	s.server.Handler = access.wrap(s.server.Handler)
-	s.h2 = newHTTP2Server(&cfg, h, g, access.wrap)
+	s.server.ErrorHandler = access.wrapError(s.server.ErrorHandler)
+	s.h2 = newHTTP2Server(&cfg, h, g, access.wrap, s.server.ErrorHandler)
 	s.server.NextProto("h2", s.h2.serve)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -181,6 +184,73 @@ func TestHTTP2Requests(t *testing.T) {
 	pollUntil(t, "the access log", func() bool {
 		return strings.Contains(s.log.String(), `"GET /a%20b?c=d HTTP/2.0" 200 6`) && strings.Contains(s.log.String(), `"HEAD / HTTP/2.0" 200 -`)
 	})
+}
+
+// A head that is no request, or too long, gets the page and the line in the log that it gets
+// over HTTP/1.1, but its stream alone ends.
+func TestHTTP2UnreadableHeads(t *testing.T) {
+	s := startHTTP2(t, config{}, func(ctx *fasthttp.RequestCtx) { ctx.SetBodyString("answer") })
+	conn, err := tls.Dial("tcp", strings.TrimPrefix(s.url, "https://"), &tls.Config{RootCAs: s.ca.Pool(), NextProtos: []string{"h2"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	if _, err := conn.Write([]byte(nethttp2.ClientPreface)); err != nil {
+		t.Fatal(err)
+	}
+	framer := nethttp2.NewFramer(conn, conn)
+	framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+	_ = framer.WriteSettings()
+	var block bytes.Buffer
+	encoder := hpack.NewEncoder(&block)
+	for i, row := range []struct {
+		name, method string
+		field        string // of x-field
+		host         string
+		status       string
+		body         string // a part of it
+		line         string
+	}{
+		{"fine", "GET", "1", "h", "200", "answer", `"GET / HTTP/2.0" 200 6`},
+		{"a method that is none", "G(T", "1", "h", "400", "400 Bad Request", `"-" 400 `},
+		{"another host", "GET", "1", "other", "400", "400 Bad Request", `"-" 400 `},
+		{"too much", "GET", strings.Repeat("a", maxHead), "h", "431", "431 Request Header Fields Too Large", `"-" 431 `},
+		{"too much of HEAD", "HEAD", strings.Repeat("a", maxHead), "h", "431", "", `"-" 431 `},
+		{"none of HEAD", "HEAD", "1", "other", "400", "", `"-" 400 `},
+		{"fine again", "GET", "2", "h", "200", "answer", `"GET / HTTP/2.0" 200 6`},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			id := uint32(2*i + 1)
+			block.Reset()
+			for _, f := range [][2]string{{":method", row.method}, {":scheme", "https"}, {":path", "/"}, {":authority", "h"}, {"host", row.host}, {"x-field", row.field}} {
+				_ = encoder.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]})
+			}
+			before := len(s.log.String())
+			if err := framer.WriteHeaders(nethttp2.HeadersFrameParam{StreamID: id, BlockFragment: block.Bytes(), EndStream: true, EndHeaders: true}); err != nil {
+				t.Fatal(err)
+			}
+			status, body := "", ""
+			for ended := false; !ended; {
+				f, err := framer.ReadFrame()
+				if err != nil {
+					t.Fatal(err)
+				}
+				switch f := f.(type) {
+				case *nethttp2.MetaHeadersFrame:
+					status, ended = f.PseudoValue("status"), f.StreamEnded()
+				case *nethttp2.DataFrame:
+					body, ended = body+string(f.Data()), f.StreamEnded()
+				case *nethttp2.GoAwayFrame, *nethttp2.RSTStreamFrame:
+					t.Fatalf("%v", f)
+				}
+			}
+			if status != row.status || !strings.Contains(body, row.body) || row.method == "HEAD" && body != "" {
+				t.Errorf("status %s, body %q", status, body)
+			}
+			pollUntil(t, "the access log", func() bool { return strings.Contains(s.log.String()[before:], row.line) })
+		})
+	}
 }
 
 // What a response must not have in HTTP/2 is left out, and the rest arrives; several cookies

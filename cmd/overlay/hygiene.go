@@ -278,7 +278,7 @@ func statusOfParseError(err error) int {
 	var small *fasthttp.ErrSmallBuffer
 	var netErr net.Error
 	switch {
-	case errors.As(err, &small):
+	case errors.As(err, &small), errors.Is(err, errHTTP2Large):
 		return fasthttp.StatusRequestHeaderFieldsTooLarge
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return fasthttp.StatusBadRequest

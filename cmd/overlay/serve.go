@@ -228,7 +228,7 @@ func (s *site) build(stdout io.Writer) (err error) {
 	s.server.Handler = s.hijacked.watch(s.farewell.watch(wrap(s.server.Handler)))
 	s.server.ErrorHandler = s.accessLog.wrapError(s.metrics.wrapError(s.server.ErrorHandler))
 	if s.cfg.HTTP2 {
-		s.h2 = newHTTP2Server(s.cfg, hygiene, gate, wrap)
+		s.h2 = newHTTP2Server(s.cfg, hygiene, gate, wrap, s.server.ErrorHandler)
 		s.server.NextProto("h2", s.h2.serve)
 	}
 	return nil
