@@ -228,16 +228,13 @@ func (r *Request) regular(f Field) bool {
 		}
 	case "content-length":
 		n, err := strconv.ParseUint(f.Value, 10, 63)
-		if err != nil || r.ContentLength >= 0 && r.ContentLength != int64(n) {
+		if err != nil || r.ContentLength >= 0 { // said twice, as in HTTP/1.1
 			return false
 		}
 		r.ContentLength = int64(n)
 		return true
 	case "expect":
-		if strings.EqualFold(f.Value, "100-continue") {
-			r.expects = true
-			return true
-		}
+		r.expects = r.expects || strings.EqualFold(f.Value, "100-continue")
 	}
 	r.Fields = append(r.Fields, f)
 	return true

@@ -95,13 +95,13 @@ func (x *http2Stream) readHead(st *http2.Stream) bool {
 	head := append(x.head[:0], st.Method...)
 	head = append(append(head, ' '), target...)
 	head = append(append(head, " HTTP/1.1\r\nHost: "...), host...)
-	cookies := false
+	cookies, hosts := false, 0
 	for i := range st.Fields {
 		f := &st.Fields[i]
 		switch f.Name {
 		case "host":
 			// RFC 9113 section 8.3.1: it must not differ from :authority.
-			if f.Value != host {
+			if hosts++; hosts > 1 || f.Value != host {
 				return false
 			}
 			continue
@@ -124,7 +124,14 @@ func (x *http2Stream) readHead(st *http2.Stream) bool {
 	x.head = append(head, "\r\n\r\n"...)
 	x.source.Reset(x.head)
 	x.reader.Reset(&x.source)
-	return x.ctx.Request.Header.Read(x.reader) == nil
+	header := &x.ctx.Request.Header
+	if header.Read(x.reader) != nil {
+		return false
+	}
+	if !st.HasBody && st.ContentLength < 0 && !header.IsGet() && !header.IsHead() {
+		header.SetContentLength(0) // fasthttp does so when it goes on to the body
+	}
+	return true
 }
 
 // appendCookies adds the one Cookie field that several are to be for who does not know
@@ -150,11 +157,10 @@ func isFieldName(name []byte) bool {
 	return len(name) > 0
 }
 
-// isToken reports whether s is a token (RFC 9110 section 5.6.2), though one without an
-// underscore.
+// isToken reports whether s is a token (RFC 9110 section 5.6.2).
 func isToken(s string) bool {
 	for i := range len(s) {
-		if nameClass[s[i]] != classToken {
+		if nameClass[s[i]]&(classToken|classUnderline) == 0 {
 			return false
 		}
 	}
@@ -185,6 +191,9 @@ func (x *http2Stream) respond(st *http2.Stream) error {
 		length, known = len(resp.Body()), true
 	}
 	hasBody := status >= 200 && status != fasthttp.StatusNoContent && status != fasthttp.StatusNotModified
+	if !hasBody || known && length == 0 {
+		resp.Header.SetNoDefaultContentType(true) // HTTP/1.1 says the type of nothing only where a handler has
+	}
 	x.listFields()
 	if hasBody && known {
 		x.length = strconv.AppendInt(x.length[:0], int64(length), 10)
