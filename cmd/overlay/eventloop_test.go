@@ -83,7 +83,7 @@ func dialLoop(t *testing.T, address string) *loopClient {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	_ = c.SetDeadline(time.Now().Add(2 * time.Minute)) // of a whole conversation, on a busy machine
+	_ = c.SetDeadline(time.Now().Add(2 * time.Minute))
 	return &loopClient{c, bufio.NewReader(c)}
 }
 
@@ -96,6 +96,7 @@ func (c *loopClient) exchange(request string) (head, body string, err error) {
 }
 
 func (c *loopClient) response(request string) (head, body string, err error) {
+	_ = c.SetDeadline(time.Now().Add(2 * time.Minute)) // of each answer: a conversation may be long
 	method, _, _ := strings.Cut(request, " ")
 	var raw strings.Builder
 	response, err := http.ReadResponse(bufio.NewReader(io.TeeReader(c.in, &raw)), &http.Request{Method: method})
