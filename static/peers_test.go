@@ -40,7 +40,21 @@ func TestPeerProcess(t *testing.T) {
 	io.Copy(io.Discard, os.Stdin) // until TestPeers ends
 }
 
+// TestPeers runs in a process of its own as well, so that it can be repeated.
 func TestPeers(t *testing.T) {
+	const alone = "OVERLAY_TEST_PEERS_ALONE"
+	if os.Getenv(alone) == "" {
+		self, err := os.Executable()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(self, "-test.run=^TestPeers$", "-test.count=1")
+		cmd.Env = append(os.Environ(), alone+"=yes")
+		if out, err := cmd.CombinedOutput(); err != nil || strings.Contains(string(out), "no tests to run") {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
 	dir := t.TempDir()
 	for i := range 28 {
 		write(t, dir, fmt.Sprintf("%d + 1%%.js", i), prose(2000+i))

@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -11,8 +13,22 @@ import (
 )
 
 // TestServePeers: the listener for peers answers, lets nobody without the secret
-// in, and ends with the server.
+// in, and ends with the server. It runs in a process of its own, so that it can be
+// repeated: groupcache allows peers once in each.
 func TestServePeers(t *testing.T) {
+	const alone = "OVERLAY_TEST_PEERS_ALONE"
+	if os.Getenv(alone) == "" {
+		self, err := os.Executable()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(self, "-test.run=^TestServePeers$", "-test.count=1")
+		cmd.Env = append(os.Environ(), alone+"=yes")
+		if out, err := cmd.CombinedOutput(); err != nil || strings.Contains(string(out), "no tests to run") {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
