@@ -29,5 +29,5 @@
 //   - reserve_linux.go: leaves descriptors for what is served
 //   - loop_linux.go: one goroutine and its connections
 //   - linger_linux.go: looks again before it sleeps
-//   - listener_other.go: systems without epoll have no loop
+//   - other.go: systems without epoll have no loop
 package eventloop

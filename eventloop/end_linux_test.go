@@ -129,7 +129,7 @@ func TestReturnAfterEnd(t *testing.T) {
 			return one.stopped && one.count.Load() == 0
 		})
 	}
-	s.place(held, stateIdle)
+	s.place(held, nil, stateIdle)
 	c.send(request("/a"))
 	c.read("/a")
 	_ = c.Close()

@@ -4,9 +4,6 @@ import (
 	"errors"
 	"net"
 	"os"
-	"runtime"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -16,17 +13,10 @@ import (
 // Listener accepts connections and lets them wait in loops. For the server proper it
 // is a net.Listener from which nothing comes but the end.
 type Listener struct {
-	options  Options
-	inner    net.Listener
-	file     *os.File // the listening socket
-	loops    []*loop
-	next     atomic.Uint32
-	epoch    time.Time // zero of clock
-	closing  atomic.Bool
-	stopping atomic.Bool    // the loops are to end
-	running  sync.WaitGroup // everything that serves, or could
-	serving  atomic.Int32   // connections handed over
-	failed   chan error     // one element: why the socket cannot be used any more
+	*Keeper
+	inner  net.Listener
+	file   *os.File   // the listening socket
+	failed chan error // one element: why the socket cannot be used any more
 
 	lastDescriptor int           // see awaitDescriptors
 	nextTold       time.Duration // belongs to accept: when it may next complain about that, on clock
@@ -46,11 +36,7 @@ func Listen(inner net.Listener, o Options) (*Listener, error) {
 	if !ok {
 		return nil, ErrUnavailable
 	}
-	n := o.Loops
-	if n <= 0 {
-		n = runtime.GOMAXPROCS(0)
-	}
-	l := &Listener{options: o, inner: inner, epoch: time.Now(), failed: make(chan error, 1), lastDescriptor: lastDescriptor()}
+	l := &Listener{inner: inner, failed: make(chan error, 1), lastDescriptor: lastDescriptor()}
 	var err error
 	if l.file, err = socket.File(); err != nil {
 		return nil, err
@@ -59,21 +45,12 @@ func Listen(inner net.Listener, o Options) (*Listener, error) {
 	if err == nil {
 		err = prepare(raw)
 	}
-	for len(l.loops) < n && err == nil {
-		var one *loop
-		if one, err = newLoop(l); err == nil {
-			l.loops = append(l.loops, one)
-		}
+	if err == nil {
+		l.Keeper, err = NewKeeper(o)
 	}
 	if err != nil {
-		for _, one := range l.loops {
-			_ = one.file.Close()
-		}
 		_ = l.file.Close()
 		return nil, err
-	}
-	for _, one := range l.loops {
-		l.running.Go(one.run)
 	}
 	l.running.Go(func() { l.accept(raw) })
 	return l, nil
@@ -131,25 +108,6 @@ func (l *Listener) Close() error {
 	return l.file.SetReadDeadline(time.Unix(1, 0))
 }
 
-// Closing reports whether Close was called: a connection need not come back then.
-func (l *Listener) Closing() bool { return l.closing.Load() }
-
-// Connections returns how many connections wait in loops.
-func (l *Listener) Connections() (n int) {
-	for _, one := range l.loops {
-		n += int(one.count.Load())
-	}
-	return n
-}
-
-func (l *Listener) clock() time.Duration { return time.Since(l.epoch) }
-
-func (l *Listener) report(what string, err error) {
-	if l.options.Log != nil {
-		l.options.Log(what, err)
-	}
-}
-
 // accept deals connections out to the loops until the listener is closed.
 func (l *Listener) accept(raw syscall.RawConn) {
 	defer l.end()
@@ -165,7 +123,7 @@ func (l *Listener) accept(raw syscall.RawConn) {
 		switch {
 		case err == nil && errno == nil:
 			pause = 0
-			l.place(fd, stateNew)
+			l.place(fd, nil, stateNew)
 			l.awaitDescriptors(fd)
 		case err == nil && errno == unix.ECONNABORTED:
 		case err == nil:
@@ -191,106 +149,5 @@ func (l *Listener) accept(raw syscall.RawConn) {
 func (l *Listener) end() {
 	_ = l.file.Close()
 	_ = l.inner.Close()
-	l.stopping.Store(true)
-	for _, one := range l.loops {
-		if err := one.stop(); err != nil {
-			l.report("stop", err)
-		}
-	}
-}
-
-// place lets a connection wait in the next loop. When the loops have ended, it is
-// served if a request comes on it soon, and else closed.
-func (l *Listener) place(fd int, s state) {
-	if l.loops[int(l.next.Add(1))%len(l.loops)].add(fd, s) {
-		return
-	}
-	h := &Handover{New: s == stateNew, Since: time.Now(), listener: l, call: LastCall, detached: -1}
-	if h.New {
-		h.call = FirstCall
-	}
-	l.serve(h, fd)
-}
-
-// serve hands a connection over on a goroutine of its own, and takes it back if it
-// was detached.
-func (l *Listener) serve(h *Handover, fd int) {
-	l.serving.Add(1)
-	l.running.Go(func() {
-		defer l.serving.Add(-1)
-		var err error
-		if h.Conn, err = connOf(fd); err != nil {
-			l.report("hand over connection", err)
-			return
-		}
-		if h.call > 0 && !h.await() {
-			_ = h.Conn.Close()
-			return
-		}
-		l.options.Serve(h)
-		if h.detached >= 0 {
-			l.place(h.detached, h.state())
-		}
-	})
-}
-
-// await waits for Input, and reports whether it has come.
-func (h *Handover) await() bool {
-	var input [inputBytes]byte
-	if h.Conn.SetReadDeadline(time.Now().Add(h.call)) != nil {
-		return false
-	}
-	n, _ := h.Conn.Read(input[:])
-	if n == 0 || h.Conn.SetReadDeadline(time.Time{}) != nil {
-		return false
-	}
-	h.Input = append([]byte(nil), input[:n]...)
-	return true
-}
-
-// noDescriptor is how long to wait for a descriptor when they have run out.
-const noDescriptor = 5 * time.Second
-
-// connOf makes a net.TCPConn of a descriptor, which it takes over. Package net
-// does that with a copy alone.
-func connOf(fd int) (*net.TCPConn, error) {
-	file := os.NewFile(uintptr(fd), "")
-	defer file.Close()
-	for end := time.Now().Add(noDescriptor); ; time.Sleep(10 * time.Millisecond) {
-		c, err := net.FileConn(file)
-		if err == nil {
-			return c.(*net.TCPConn), nil
-		}
-		if !errors.Is(err, unix.EMFILE) && !errors.Is(err, unix.ENFILE) || time.Now().After(end) {
-			return nil, err
-		}
-	}
-}
-
-// Detach has the connection go back to a loop once Serve has returned. It is for the
-// moment between two requests, when everything was read and sent; waited tells that the
-// client has been silent for Options.ReturnAfter since. The server closes Conn as
-// ever, which then leaves the connection itself open. Detach reports false when the
-// server must keep the connection.
-func (h *Handover) Detach(waited bool) bool {
-	if h.listener.closing.Load() {
-		return false
-	}
-	raw, err := h.Conn.SyscallConn()
-	if err != nil {
-		return false
-	}
-	_ = raw.Control(func(fd uintptr) {
-		if copied, err := unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 3); err == nil {
-			h.detached, h.waited = copied, waited
-		}
-	})
-	return h.detached >= 0
-}
-
-func (h *Handover) state() state {
-	if h.waited {
-		return stateWaited
-	}
-	return stateIdle
+	l.stop()
 }

@@ -17,7 +17,8 @@ import (
 )
 
 // testServer answers what its loops hand over: a path of digits with so many bytes, and
-// everything else with its path. It keeps answers unless drop is set.
+// everything else with its path. It keeps answers unless drop is set. After /back the connection
+// goes to a loop, after /leave it ends.
 type testServer struct {
 	*Listener
 	t        *testing.T
@@ -54,7 +55,17 @@ func (s *testServer) serve(h *Handover) {
 	if _, err := h.Conn.Write(h.Output); err != nil {
 		return
 	}
-	in := bufio.NewReader(io.MultiReader(bytes.NewReader(h.Input), h.Conn))
+	var conn io.ReadWriter = h.Conn
+	if h.Layer != nil {
+		h.Layer.Over(h.Conn)
+		conn = h.Layer
+		defer func() {
+			if h.detached < 0 {
+				_ = h.Layer.Close()
+			}
+		}()
+	}
+	in := bufio.NewReader(io.MultiReader(bytes.NewReader(h.Input), conn))
 	for first := true; ; first = false {
 		path := ""
 		for {
@@ -77,10 +88,10 @@ func (s *testServer) serve(h *Handover) {
 			h.Recorder.Came(&s.source, len(answer))
 		}
 		h.Recorder.Write(answer)
-		if _, err := h.Conn.Write(answer); err != nil {
+		if _, err := conn.Write(answer); err != nil {
 			return
 		}
-		if h.Recorder.Keep() && in.Buffered() == 0 && h.Detach(false) {
+		if (h.Recorder.Keep() || path == "/back") && in.Buffered() == 0 && h.Detach(false) {
 			s.detached.Add(1)
 			return
 		}

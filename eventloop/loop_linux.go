@@ -27,7 +27,7 @@ const (
 // a loop without work is a parked goroutine and holds no thread. While there is work, the
 // calls below do not even tell the scheduler: none of them can block.
 type loop struct {
-	owner *Listener
+	owner *Keeper
 	file  *os.File // the epoll instance
 	raw   syscall.RawConn
 	epfd  int
@@ -47,7 +47,8 @@ type loop struct {
 	linger linger
 	warm   bool // answered a request since the last wait
 	in     [inputBytes]byte
-	out    []byte
+	out    []byte // of answers, and from seal on as the socket gets it
+	wire   wire
 	key    []byte
 	host   []byte // the last value of Host that passed Options.Host
 	accept []byte // the last value of Accept that Options.Kind has seen
@@ -56,7 +57,7 @@ type loop struct {
 	second int64
 }
 
-func newLoop(owner *Listener) (*loop, error) {
+func newLoop(owner *Keeper) (*loop, error) {
 	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
@@ -87,9 +88,9 @@ func newLoop(owner *Listener) (*loop, error) {
 	return l, nil
 }
 
-// add takes over a connection. It reports false when the loop has stopped, and the
-// caller keeps it.
-func (l *loop) add(fd int, s state) bool {
+// add takes over a connection with what lies above it. It reports false when the loop has
+// stopped, and the caller keeps it.
+func (l *loop) add(fd int, layer Layer, s state) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.stopped {
@@ -104,6 +105,9 @@ func (l *loop) add(fd int, s state) bool {
 		return false
 	}
 	l.count.Add(1)
+	if l.entries[fd].layer = layer; layer != nil {
+		layer.Over(&l.wire)
+	}
 	l.enqueue(s, fd, l.owner.clock())
 	return true
 }
@@ -164,24 +168,30 @@ func (l *loop) handle(fd int, now time.Time) {
 	if l.entries[fd].queue == nil {
 		return // not here any more, and the number perhaps that of something else
 	}
-	n, errno := read(fd, l.in[:])
-	switch {
-	case errno == syscall.EAGAIN:
+	for {
+		n, ended := l.receive(fd)
+		if n == 0 {
+			if l.flush(fd) != 0 || ended { // a Layer may have something to say of its own
+				l.close(fd)
+			}
+			return
+		}
+		input, key, errno := l.answer(fd, l.in[:n], now)
+		switch {
+		case errno == syscall.EAGAIN:
+			l.handOver(fd, input, l.out, "", ended)
+		case errno != 0:
+			l.close(fd)
+		case len(input) > 0:
+			l.handOver(fd, input, nil, key, ended)
+		case ended:
+			l.close(fd)
+		case n == len(l.in):
+			continue // a Layer may hold more, of which epoll does not know
+		default:
+			l.enqueue(stateIdle, fd, l.now)
+		}
 		return
-	case errno != 0 || n == 0:
-		l.close(fd)
-		return
-	}
-	input, key, errno := l.answer(fd, l.in[:n], now)
-	switch {
-	case errno == syscall.EAGAIN:
-		l.handOver(fd, input, l.out, "")
-	case errno != 0:
-		l.close(fd)
-	case len(input) > 0:
-		l.handOver(fd, input, nil, key)
-	default:
-		l.enqueue(stateIdle, fd, l.now)
 	}
 }
 
@@ -194,6 +204,7 @@ func (l *loop) recoverPanic(fd int) {
 	}
 	l.owner.report("panic while answering", fmt.Errorf("%v\n%s", cause, debug.Stack()))
 	if l.entries[fd].queue != nil {
+		l.entries[fd].layer = nil // which may be what is broken
 		l.close(fd)
 	}
 }
@@ -202,12 +213,11 @@ func (l *loop) recoverPanic(fd int) {
 // left of input, and the key of that if it is one request whose answer may be kept. With
 // EAGAIN the client does not take what is then in l.out.
 func (l *loop) answer(fd int, input []byte, now time.Time) (rest []byte, key string, errno syscall.Errno) {
-	l.out = l.out[:0]
 	answers := l.owner.options.Answers
 	for answers != nil && len(input) > 0 {
 		var h Head
 		length := h.Parse(input)
-		if length == 0 || !l.served(h.Host) {
+		if length == 0 || !l.served(h.Host) || l.owner.options.Passes != nil && !l.owner.options.Passes(l.entries[fd].layer, &h) {
 			break
 		}
 		l.key = h.appendKey(l.key[:0], l.kindOf(h.Accept))
@@ -242,7 +252,7 @@ func (l *loop) tell(fd int, head []byte, a *answer, now time.Time) {
 		peer = peerOf(fd)
 		l.peers[fd] = peer
 	}
-	l.owner.options.Given(&Given{Head: head, Status: a.status, Body: len(a.wire) - a.body, Peer: peer, Time: now})
+	l.owner.options.Given(&Given{Head: head, Layer: l.entries[fd].layer, Status: a.status, Body: len(a.wire) - a.body, Peer: peer, Time: now})
 }
 
 // served reports whether requests for host are served. Nearly all are for the same one.
@@ -266,8 +276,11 @@ func (l *loop) kindOf(accept []byte) byte {
 	return l.kind
 }
 
-// flush sends l.out. What the client does not take at once stays there.
+// flush sends l.out. What the client does not take at once stays there, as it is to be sent.
 func (l *loop) flush(fd int) syscall.Errno {
+	if !l.seal(fd) {
+		return syscall.EIO
+	}
 	for len(l.out) > 0 {
 		n, errno := write(fd, l.out)
 		if errno != 0 {
@@ -278,13 +291,13 @@ func (l *loop) flush(fd int) syscall.Errno {
 	return 0
 }
 
-// handOver gives a connection to the server. l.mu must be held.
-func (l *loop) handOver(fd int, input, output []byte, key string) {
+// handOver gives a connection to the server. ended: its client will send nothing more. l.mu must be held.
+func (l *loop) handOver(fd int, input, output []byte, key string, ended bool) {
 	e := &l.entries[fd]
 	since := l.owner.epoch.Add(e.since)
-	isNew := e.queue == &l.queues[stateNew]
+	isNew, layer := e.queue == &l.queues[stateNew], e.layer
 	l.forget(fd)
-	h := &Handover{New: isNew, Since: since, listener: l.owner, detached: -1}
+	h := &Handover{Layer: layer, New: isNew, Since: since, keeper: l.owner, ended: ended, detached: -1}
 	if len(input) == 0 && len(output) == 0 {
 		h.call = FirstCall
 	}
@@ -295,6 +308,12 @@ func (l *loop) handOver(fd int, input, output []byte, key string) {
 
 // close closes a connection. l.mu must be held.
 func (l *loop) close(fd int) {
+	if layer := l.entries[fd].layer; layer != nil {
+		l.wire.take(fd)
+		if layer.Close() == nil && len(l.wire.out) > 0 {
+			_, _ = write(fd, l.wire.out) // who does not take that does not need it
+		}
+	}
 	l.forget(fd)
 	_ = unix.Close(fd)
 }
@@ -306,6 +325,7 @@ func (l *loop) forget(fd int) {
 		l.owner.report("let go of connection", err)
 	}
 	l.entries[fd].leave(l.entries, fd)
+	l.entries[fd].layer = nil
 	l.count.Add(-1)
 	delete(l.peers, fd)
 }
@@ -342,9 +362,10 @@ func (l *loop) dismiss(fd int) {
 	if e.queue == nil {
 		return
 	}
-	n, errno := read(fd, l.in[:])
-	if n > 0 || errno == syscall.EAGAIN && l.stopped && e.queue == &l.queues[stateNew] {
-		l.handOver(fd, l.in[:n], nil, "")
+	n, ended := l.receive(fd)
+	errno := l.flush(fd)
+	if (n > 0 || !ended && l.stopped && e.queue == &l.queues[stateNew]) && (errno == 0 || errno == syscall.EAGAIN) {
+		l.handOver(fd, l.in[:n], l.out, "", ended)
 	} else {
 		l.close(fd)
 	}

@@ -14,6 +14,7 @@ const (
 
 // entry is a connection that waits, at the index of its descriptor.
 type entry struct {
+	layer      Layer         // nil for none
 	queue      *queue        // nil: not here
 	since      time.Duration // when the wait began, on the listener's clock
 	prev, next int32         // descriptors plus one, 0: none
@@ -50,7 +51,7 @@ func (e *entry) leave(entries []entry, fd int) {
 	} else {
 		q.tail = e.prev
 	}
-	*e = entry{}
+	e.queue, e.since, e.prev, e.next = nil, 0, 0, 0
 }
 
 // deadline is when the first of q is to be closed, 0 for never.
