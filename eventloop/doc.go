@@ -1,4 +1,4 @@
-// Package eventloop keeps the plain TCP connections of an HTTP/1.1 server while they
+// Package eventloop keeps the connections of an HTTP/1.1 server while they
 // wait for a request, and answers from memory the requests whose answer is known.
 // Everything else it hands over, with what it has read, to the server proper.
 //
@@ -25,7 +25,10 @@
 //   - answer.go: one kept answer: what may be kept, and how it is sent again
 //   - answers.go: the bounded table of kept answers
 //   - recorder.go: takes down what the server sends
-//   - listener_linux.go: accepts, hands over, takes back, ends
+//   - keeper_linux.go: the loops, what they hand over, their end
+//   - handover_linux.go: a connection on its way to the server and back
+//   - layer_linux.go: TLS, between the socket and the requests
+//   - listener_linux.go: accepts
 //   - reserve_linux.go: leaves descriptors for what is served
 //   - loop_linux.go: one goroutine and its connections
 //   - linger_linux.go: looks again before it sleeps

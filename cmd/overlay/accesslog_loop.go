@@ -13,6 +13,7 @@ import (
 // log look at requests as fasthttp has them.
 type givenEntry struct {
 	ctx  fasthttp.RequestCtx
+	conn tlsConnection // of one with TLS
 	head bytes.Reader
 	in   *bufio.Reader
 }
@@ -30,6 +31,14 @@ func (l *accessLog) given(g *eventloop.Given) {
 	scratch.head.Reset(g.Head)
 	scratch.in.Reset(&scratch.head)
 	ctx := &scratch.ctx
+	if layer, ok := g.Layer.(*tlsLayer); ok {
+		scratch.conn.tlsLayer = layer
+		ctx.Init2(&scratch.conn, nil, false)
+		defer func() {
+			scratch.conn.tlsLayer = nil
+			ctx.Init2(nil, nil, false)
+		}()
+	}
 	ctx.SetRemoteAddr(g.Peer)
 	ctx.Response.SetStatusCode(g.Status)
 	e := l.entries.Get().(*accessEntry)

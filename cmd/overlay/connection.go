@@ -37,10 +37,10 @@ type timeouts struct {
 	response time.Duration
 
 	// Tests alone set these. step is the time between two looks at the progress of a
-	// response, an eighth of that when zero; last replaces lastCall, park parkAfter, and now clock.
+	// response, an eighth of that when zero; last replaces lastCall, stay returnAfter, and now clock.
 	step time.Duration
 	last time.Duration
-	park time.Duration
+	stay time.Duration
 	now  func() time.Duration
 }
 
@@ -101,13 +101,13 @@ type connection struct {
 
 	// Of a connection from an event loop, see connection_loop.go; nil and empty otherwise.
 	handover *eventloop.Handover
-	input    []byte // was read before, and comes first
-	goesBack bool   // the next request is for the loop
-	fromFile bool   // the response under way is one that a loop could give the next time
-	inARow   int    // such responses since the last other one
-	patience int    // so many of them send the connection back
-
-	parks bool // see connection_park.go
+	input    []byte      // was read before, and comes first
+	goesBack bool        // the next request is for the loop
+	fromFile bool        // the response under way is one that a loop could give the next time
+	inARow   int         // such responses since the last other one
+	patience int         // so many of them send the connection back
+	sealed   bool        // TLS lies above: what passes here is no response
+	left     atomic.Bool // goes on in a loop
 
 	writer writeWatch
 	raw    rawConnection // see SyscallConn
@@ -237,9 +237,6 @@ func (c *connection) readWithin(p []byte) (int, error) {
 			// machine a deadline passes before the read is even tried.
 			if n, nowErr := readNow(c.Conn, p); nowErr != errWouldBlock {
 				return n, c.readError(nowErr)
-			}
-			if c.mayPark() {
-				return 0, errParked
 			}
 			if c.phase != phaseIdle || c.handover == nil {
 				return 0, err

@@ -42,24 +42,3 @@ func control(c net.Conn, f func(fd int)) {
 	}
 	_ = raw.Control(func(fd uintptr) { f(int(fd)) })
 }
-
-// canPark reports whether awaitReadable works.
-const canPark = true
-
-// awaitReadable waits within the read deadline until a read of c would not wait, or returns
-// why that cannot be known.
-func awaitReadable(c net.Conn) error {
-	withDescriptor, ok := c.(syscall.Conn)
-	if !ok {
-		return errWouldBlock
-	}
-	raw, err := withDescriptor.SyscallConn()
-	if err != nil {
-		return err
-	}
-	return raw.Read(func(fd uintptr) bool {
-		var one [1]byte
-		_, _, err := unix.Recvfrom(int(fd), one[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-		return err != unix.EAGAIN && err != unix.EINTR
-	})
-}

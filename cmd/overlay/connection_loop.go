@@ -1,19 +1,49 @@
 package main
 
 import (
-	"errors"
+	"cmp"
+	"net"
 	"time"
 
 	"overlay/eventloop"
 )
 
-// returnAfter is how long a connection that came from an event loop waits here for its
+// returnAfter is how long a connection that may wait in an event loop waits here for its
 // next request, with a goroutine and buffers of its own, before it waits there.
 const returnAfter = time.Second
 
-// errDetached ends the read of a connection that goes back to its event loop. fasthttp
-// takes it for the end of an idle connection.
-var errDetached = errors.New("connection waits in the event loop")
+func (t *timeouts) returnAfter() time.Duration { return cmp.Or(t.stay, returnAfter) }
+
+// errDetached ends the read of a connection that goes on in an event loop. fasthttp takes
+// it for the end of an idle connection. For crypto/tls it is an error that passes: any other
+// would end every later read, too.
+var errDetached error = detachedError{}
+
+type detachedError struct{}
+
+func (detachedError) Error() string   { return "connection waits in the event loop" }
+func (detachedError) Timeout() bool   { return true }
+func (detachedError) Temporary() bool { return true }
+
+// lend lets a connection that was accepted here go to the loops of keeper. The result is nil if
+// it cannot.
+func (c *tlsConnection) lend(keeper *eventloop.Keeper) *eventloop.Handover {
+	socket, ok := c.inner.Conn.(*net.TCPConn)
+	if !ok || keeper == nil {
+		return nil
+	}
+	c.inner.handover, c.inner.patience = keeper.Lend(socket, c.tlsLayer), patienceWithPlain
+	return c.inner.handover
+}
+
+// newHandedOverTLS is newHandedOver for a connection with TLS. The result reads what the loop has
+// read, and inner is for what lies below.
+func newHandedOverTLS(h *eventloop.Handover, layer *tlsLayer, limits *timeouts) *tlsConnection {
+	inner := newHandedOver(h, limits)
+	c := layer.on(inner)
+	c.input, inner.input = inner.input, nil
+	return c
+}
 
 // newHandedOver returns the connection of h, with what the loop has read of it.
 func newHandedOver(h *eventloop.Handover, limits *timeouts) *connection {
@@ -28,7 +58,18 @@ func newHandedOver(h *eventloop.Handover, limits *timeouts) *connection {
 	} else {
 		c.enter(phaseIdle)
 	}
+	c.stopping.Store(h.Last)
 	return c
+}
+
+// readInput returns what the loop has read.
+func (c *tlsConnection) readInput(p []byte) int {
+	n := copy(p, c.input)
+	if c.input = c.input[n:]; len(c.input) == 0 {
+		c.input = nil
+	}
+	c.inner.received += int64(n)
+	return n
 }
 
 // readInput returns what the loop has read.
@@ -80,6 +121,7 @@ func (c *connection) takesDown() bool { return c.handover != nil && c.handover.R
 func (c *connection) detach(waited bool) bool {
 	c.goesBack = false
 	if c.handover.Detach(waited) {
+		c.left.Store(true)
 		return true
 	}
 	c.handover = nil
@@ -87,13 +129,11 @@ func (c *connection) detach(waited bool) bool {
 }
 
 // idleLimit is how long to wait for the next request: until the connection goes back,
-// if it can and would not time out before, or until it is parked.
+// if it can and would not time out before.
 func (c *connection) idleLimit() time.Duration {
-	if c.mayPark() {
-		return c.timeouts.parkAfter()
-	}
-	if limit := c.timeouts.keepAlive; c.handover == nil || limit > 0 && limit <= returnAfter {
+	limit, stay := c.timeouts.keepAlive, c.timeouts.returnAfter()
+	if c.handover == nil || limit > 0 && limit <= stay {
 		return limit
 	}
-	return returnAfter
+	return stay
 }

@@ -33,7 +33,7 @@ func TestStopWithNewcomers(t *testing.T) {
 			}
 			server := &fasthttp.Server{Logger: quietLogger{}}
 			(&hygiene{}).install(server, func(*fasthttp.RequestCtx) { t.Error("there was no request") })
-			serving := &servingListener{Listener: l, serve: func(c net.Conn) { _ = server.ServeConn(c) }, log: quietLog, parking: new(parking)}
+			serving := &servingListener{Listener: l, serve: func(c net.Conn) { _ = server.ServeConn(c) }, log: quietLog}
 			served := make(chan error, 1)
 			go func() { served <- server.Serve(serving) }()
 			var client net.Conn = dial(t, inner.Addr().String())

@@ -9,8 +9,3 @@ func outputQueue(net.Conn) int { return 0 }
 
 // readNow finds nothing: an unread body ends the connection.
 func readNow(net.Conn, []byte) (int, error) { return 0, errWouldBlock }
-
-// canPark: connections keep their buffers.
-const canPark = false
-
-func awaitReadable(net.Conn) error { return errWouldBlock }

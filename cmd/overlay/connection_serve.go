@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"overlay/eventloop"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -43,7 +45,7 @@ type servingListener struct {
 	serve   func(net.Conn)
 	log     *slog.Logger
 	running sync.WaitGroup
-	parking *parking
+	keeper  *eventloop.Keeper // where connections of HTTPS may wait; nil for nowhere
 	open    newcomers
 }
 
@@ -58,7 +60,10 @@ func (l *servingListener) Accept() (net.Conn, error) {
 			l.open.add(c)
 			l.running.Go(func() { l.run(c) })
 		case errors.Is(err, net.ErrClosed):
-			l.parking.stop()
+			if l.keeper != nil {
+				l.keeper.Close()
+				defer l.keeper.Wait()
+			}
 			late := time.AfterFunc(firstCall, l.open.dismiss)
 			l.running.Wait()
 			late.Stop()
@@ -75,21 +80,16 @@ func (l *servingListener) Accept() (net.Conn, error) {
 	}
 }
 
-// run serves c until it ends or is parked.
+// run serves c until it ends or goes on in an event loop.
 func (l *servingListener) run(c net.Conn) {
-	l.serve(c)
-	l.open.remove(c) // one that is parked has begun
-	if c, ok := c.(*tlsConnection); ok && c.parked.Swap(false) {
-		l.running.Go(func() { l.await(c) }) // this goroutine's stack has grown
+	var lent *eventloop.Handover
+	if c, ok := c.(*tlsConnection); ok {
+		lent = c.lend(l.keeper)
 	}
-}
-
-// await waits for the next request on c and serves it, or closes c.
-func (l *servingListener) await(c *tlsConnection) {
-	if l.parking.await(c) {
-		l.run(c)
-	} else {
-		_ = c.Close()
+	l.serve(c)
+	l.open.remove(c)
+	if lent != nil {
+		lent.Return()
 	}
 }
 

@@ -80,7 +80,7 @@ func TestPanicAfterHandler(t *testing.T) {
 			}
 			served := make(chan error, 1)
 			go func() {
-				served <- s.server.Serve(&servingListener{Listener: l, serve: s.serveConn, log: s.log, parking: &s.parking})
+				served <- s.server.Serve(&servingListener{Listener: l, serve: s.serveConn, log: s.log})
 			}()
 			dial := func() (net.Conn, *bufio.Reader) {
 				c, err := net.Dial("tcp", inner.Addr().String())
@@ -181,7 +181,7 @@ func TestServingListenerErrors(t *testing.T) {
 		{"no socket", []error{acceptError(syscall.EBADF)}, syscall.EBADF, false},
 	} {
 		var said lockedBuffer
-		l := &servingListener{Listener: &failingListener{errs: row.errs}, log: slog.New(slog.NewTextHandler(&said, nil)), parking: new(parking)}
+		l := &servingListener{Listener: &failingListener{errs: row.errs}, log: slog.New(slog.NewTextHandler(&said, nil))}
 		if _, err := l.Accept(); !errors.Is(err, row.want) {
 			t.Errorf("%s: Accept = %v, want %v", row.name, err, row.want)
 		}

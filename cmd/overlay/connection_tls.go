@@ -9,21 +9,40 @@ import (
 	"overlay/tlsauth"
 )
 
+// tlsLayer is TLS as long as it lasts. What is below it changes when it goes to an event
+// loop and comes back.
+type tlsLayer struct {
+	*tls.Conn
+	cork    *corkedConn     // below Conn
+	client  *tlsauth.Client // nil before the first request has passed the gate
+	session tlsauth.Session
+}
+
+// Over is that of eventloop.Layer.
+func (l *tlsLayer) Over(wire net.Conn) { l.cork.over(wire) }
+
 // tlsConnection is TLS over a connection. The handshake takes place with the first
 // read, within the header timeout.
 type tlsConnection struct {
-	*tls.Conn
-	inner  *connection
-	cork   *corkedConn     // between Conn and inner
-	client *tlsauth.Client // nil before the first request has passed the gate
+	*tlsLayer
+	inner *connection
+	hold  continueHold
+	input []byte      // an event loop has read it, and it comes first
+	heard atomic.Bool // something of a request has come
+}
 
-	session tlsauth.Session
-	hold    continueHold
+// newTLSConnection puts TLS on top of inner.
+func newTLSConnection(inner *connection, config *tls.Config) *tlsConnection {
+	cork := new(corkedConn)
+	layer := &tlsLayer{Conn: tls.Server(cork, config), cork: cork}
+	return layer.on(inner)
+}
 
-	parked   atomic.Bool // Read has said errParked: Close leaves the connection open
-	first    [1]byte     // of a request, read while it was parked
-	hasFirst bool
-	heard    atomic.Bool // something of a request has come
+// on puts l on top of inner.
+func (l *tlsLayer) on(inner *connection) *tlsConnection {
+	inner.sealed = true
+	l.Over(inner)
+	return &tlsConnection{tlsLayer: l, inner: inner}
 }
 
 // Handshake is called by fasthttp before the first request.
@@ -48,10 +67,7 @@ func (l *tlsConnectionListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	cork := &corkedConn{Conn: c}
-	inner := c.(*connection)
-	inner.parks = canPark
-	return &tlsConnection{Conn: tls.Server(cork, l.config), inner: inner, cork: cork}, nil
+	return newTLSConnection(c.(*connection), l.config), nil
 }
 
 // Read reports the end of the connection within a body, as connection does: whether
@@ -61,15 +77,14 @@ func (c *tlsConnection) Read(p []byte) (int, error) {
 		p[0] = 0
 		return 1, nil
 	}
-	if c.hasFirst {
-		return c.readFirst(p), nil
+	if len(c.input) > 0 {
+		return c.readInput(p), nil
 	}
 	n, err := c.Conn.Read(p)
 	if n > 0 && !c.heard.Load() {
 		c.heard.Store(true)
 	}
-	if err == errParked {
-		c.parked.Store(true)
+	if err == errDetached {
 		return n, err
 	}
 	c.inner.body.failed = c.inner.body.failed || err != nil
@@ -81,19 +96,19 @@ func (c *tlsConnection) Write(p []byte) (int, error) {
 	if c.hold.on {
 		return c.hold.write(c, p)
 	}
+	if c.inner.records() {
+		c.inner.handover.Recorder.Write(p)
+	}
 	if len(p) >= corkFrom {
 		return c.cork.gather(c.Conn.Write, p)
 	}
 	return c.Conn.Write(p)
 }
 
-// Close leaves a connection that waits for a request to its Read, as connection does, and one
-// that is to be parked to whoever does that.
+// Close leaves a connection that waits for a request to its Read, as connection does, and TLS
+// as it is when it goes on in an event loop.
 func (c *tlsConnection) Close() error {
-	if c.parked.Load() {
-		return nil
-	}
-	if c.inner.waiting.Load() {
+	if c.inner.waiting.Load() || c.inner.left.Load() {
 		return c.inner.Close()
 	}
 	return c.Conn.Close()

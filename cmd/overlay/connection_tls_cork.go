@@ -29,6 +29,13 @@ const corkFrom = 16<<10 + 1
 
 var corkBuffers = sync.Pool{New: func() any { return new([corkBuffer]byte) }}
 
+// over changes what is below.
+func (c *corkedConn) over(conn net.Conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.Conn = conn
+}
+
 // Write writes p, or keeps it while the cork is on.
 func (c *corkedConn) Write(p []byte) (int, error) {
 	c.mu.Lock()

@@ -130,9 +130,7 @@ func tlsPair(t *testing.T) (client *tls.Conn, counted *countedConn, conn *tlsCon
 	}
 	t.Cleanup(func() { dialed.Close(); accepted.Close() })
 	counted = &countedConn{Conn: accepted}
-	cork := &corkedConn{Conn: counted}
-	conn = &tlsConnection{Conn: tls.Server(cork, &tls.Config{Certificates: []tls.Certificate{tlstest.NewCA(t).Issue(t).TLS(t)}}), cork: cork,
-		inner: newConnection(counted, &timeouts{})}
+	conn = newTLSConnection(newConnection(counted, &timeouts{}), &tls.Config{Certificates: []tls.Certificate{tlstest.NewCA(t).Issue(t).TLS(t)}})
 	client = tls.Client(dialed, &tls.Config{InsecureSkipVerify: true})
 	shaken := make(chan error)
 	go func() { shaken <- client.Handshake() }()

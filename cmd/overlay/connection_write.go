@@ -61,7 +61,7 @@ func (c *connection) Write(p []byte) (written int, err error) {
 	if c.hold.on {
 		return c.hold.write(c, p)
 	}
-	if c.records() {
+	if c.records() && !c.sealed {
 		c.handover.Recorder.Write(p)
 	}
 	for {

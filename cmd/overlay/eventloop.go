@@ -13,11 +13,11 @@ import (
 // answersPart is the part of --cache-size that is for whole answers, ready to be sent.
 const answersPart = 4
 
-// decideLoops decides whether connections of plain HTTP wait in event loops, which
-// answer requests for small files themselves. They know no rules, so that nothing may stand
-// between a client and a file that could change its mind.
+// decideLoops decides whether connections wait in event loops, which answer requests for
+// small files themselves. Of the rules that may stand between a client and a file they know those
+// of clientGate.passes.
 func (s *site) decideLoops(options *static.Options) {
-	if s.http == nil || s.cfg.KeepAliveTimeout == 0 || s.tls != nil {
+	if s.cfg.KeepAliveTimeout == 0 {
 		return
 	}
 	var bytes int64
@@ -53,25 +53,52 @@ func (s *site) listenLoops(limits timeouts) net.Listener {
 	if draining, ok := socket.(*drainingListener); ok {
 		socket = draining.TCPListener // the loops drain it themselves
 	}
-	names := newHostNames(s.cfg.Names)
-	loops, err := eventloop.Listen(socket, eventloop.Options{
-		Serve:   func(h *eventloop.Handover) { s.serveHandedOver(h, &limits) },
-		Answers: s.answers,
-		Given:   s.given(),
-		Host:    func(host []byte) bool { return validHost(host) && names.has(host) },
-		Kind:    kindOfPage,
-
-		NewTimeout: limits.header, IdleTimeout: limits.keepAlive, ReturnAfter: returnAfter,
-		Log: func(what string, err error) { s.log.Error("event loop: "+what, "error", err) },
-	})
+	loops, err := eventloop.Listen(socket, s.loopOptions(&limits, kindOfPage))
 	if err != nil {
-		if !errors.Is(err, eventloop.ErrUnavailable) {
-			s.log.Warn("no event loop: every connection gets a goroutine of its own", "error", err)
-		}
+		s.noLoops(err)
 		return listenConnections(s.http, limits)
 	}
 	s.loops = loops
 	return loops
+}
+
+// keepTLS returns where connections of HTTPS wait, nil for nowhere.
+func (s *site) keepTLS(limits timeouts) *eventloop.Keeper {
+	if !s.useLoops {
+		return nil
+	}
+	// A response over HTTPS may have fields that one over HTTP has not.
+	keeper, err := eventloop.NewKeeper(s.loopOptions(&limits, func(accept []byte) byte { return kindOfPage(accept) ^ 0x20 }))
+	if err != nil {
+		s.noLoops(err)
+		return nil
+	}
+	s.keeper = keeper
+	return keeper
+}
+
+func (s *site) noLoops(err error) {
+	if !errors.Is(err, eventloop.ErrUnavailable) {
+		s.log.Warn("no event loop: every connection gets a goroutine of its own", "error", err)
+	}
+}
+
+func (s *site) loopOptions(limits *timeouts, kind func([]byte) byte) eventloop.Options {
+	names := newHostNames(s.cfg.Names)
+	o := eventloop.Options{
+		Serve:   func(h *eventloop.Handover) { s.serveHandedOver(h, limits) },
+		Answers: s.answers,
+		Given:   s.given(),
+		Host:    func(host []byte) bool { return validHost(host) && names.has(host) },
+		Kind:    kind,
+
+		NewTimeout: limits.header, IdleTimeout: limits.keepAlive, ReturnAfter: limits.returnAfter(),
+		Log: func(what string, err error) { s.log.Error("event loop: "+what, "error", err) },
+	}
+	if s.tls != nil {
+		o.Passes = s.gate.passes
+	}
+	return o
 }
 
 // kindOfPage tells those who get error pages in HTML from the others.
@@ -99,15 +126,24 @@ func (s *site) given() func(*eventloop.Given) {
 
 // serveHandedOver serves a connection that comes from an event loop.
 func (s *site) serveHandedOver(h *eventloop.Handover, limits *timeouts) {
-	c := newHandedOver(h, limits)
+	var c net.Conn
+	var inner *connection
+	asked := len(h.Input) > 0
+	if layer, ok := h.Layer.(*tlsLayer); ok {
+		encrypted := newHandedOverTLS(h, layer, limits)
+		c, inner = encrypted, encrypted.inner
+	} else {
+		inner = newHandedOver(h, limits)
+		c = inner
+	}
 	defer s.recoverConn(c)
 	if len(h.Output) > 0 {
-		_, err := c.Write(h.Output)
-		if err != nil || len(c.input) == 0 {
+		_, err := inner.Write(h.Output)
+		if err != nil || !asked {
 			if err == nil {
-				c.detach(false)
+				inner.detach(false)
 			}
-			_ = c.Close()
+			_ = inner.Close()
 			return
 		}
 	}
@@ -115,8 +151,11 @@ func (s *site) serveHandedOver(h *eventloop.Handover, limits *timeouts) {
 }
 
 // connections returns how many connections are open.
-func (s *site) connections() int {
-	n := int(s.serving.Load()) + s.parking.count()
+func (s *site) connections() int { return int(s.serving.Load()) + s.waiting() }
+
+// waiting returns how many of them are in event loops.
+func (s *site) waiting() int {
+	n := s.keeper.Connections()
 	if s.loops != nil {
 		n += s.loops.Connections()
 	}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bufio"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -16,7 +17,7 @@ import (
 	"time"
 )
 
-// diffSite serves root, with loops or without.
+// diffSite serves root, with loops or without, over HTTPS if it is asked to.
 func diffSite(t *testing.T, root string, loops bool, args []string) *loopClient {
 	t.Helper()
 	cfg, err := parseConfig(root, append([]string{"--port", "0", "--document-root", root}, args...)...)
@@ -38,7 +39,17 @@ func diffSite(t *testing.T, root string, loops bool, args []string) *loopClient 
 		}
 		s.close()
 	})
+	if s.https != nil {
+		return dialLoopTLS(t, s.https.Addr().String())
+	}
 	return dialLoop(t, s.http.Addr().String())
+}
+
+// dialLoopTLS is dialLoop for HTTPS.
+func dialLoopTLS(t *testing.T, address string) *loopClient {
+	t.Helper()
+	conn := tls.Client(dialLoop(t, address).Conn, &tls.Config{InsecureSkipVerify: true})
+	return &loopClient{conn, bufio.NewReader(conn)}
 }
 
 // ask returns what request is answered, without Date. A connection that ends is made anew.
@@ -55,8 +66,11 @@ func (c *loopClient) ask(t *testing.T, request string) string {
 	body, err := io.ReadAll(r.Body)
 	r.Header.Del("Date")
 	if r.Close {
-		again := dialLoop(t, c.RemoteAddr().String())
-		c.Conn, c.in = again.Conn, again.in
+		dial := dialLoop
+		if _, encrypted := c.Conn.(*tls.Conn); encrypted {
+			dial = dialLoopTLS
+		}
+		*c = *dial(t, c.RemoteAddr().String())
 	}
 	return fmt.Sprint(r.StatusCode, r.Header, len(body), string(body), err, r.Close)
 }
@@ -95,7 +109,7 @@ func TestLoopsChangeNothing(t *testing.T) {
 	for seed, args := range [][]string{
 		nil, {"--cors", "*", "--header", "X-A", "b"}, {"--cors", "https://a.example"}, {"--spa", "/c.html"}, {"--error-document", "404", "/404.html"},
 		{"--directory-listing", "--directory-download"}, {"--try-extension", ".html"}, {"--server-name", "a.example"}, {"--cache-control", "*.js", "max-age=1"},
-		{"--no-compression"}, {"--cache-revalidate", "0"}, {"--cache-size", "0"}, {"--no-precompressed"},
+		{"--no-compression"}, {"--https-port", "0"}, {"--https-port", "0", "--https-only", "--hsts-policy", "max-age=1"}, {"--cache-revalidate", "0"}, {"--cache-size", "0"}, {"--no-precompressed"},
 	} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			t.Parallel()
@@ -142,7 +156,7 @@ func TestConnectionsCount(t *testing.T) {
 		t.Fatal(err)
 	}
 	pollUntil(t, "two connections", func() bool { return s.connections() == 2 })
-	pollUntil(t, "one of them to be parked", func() bool { return s.parking.count() == 1 })
+	pollUntil(t, "one of them to wait in a loop", func() bool { return s.keeper.Connections() == 1 })
 	if n := s.connections(); n != 2 {
 		t.Errorf("%d connections, want 2", n)
 	}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"overlay/eventloop"
 	"overlay/static"
 	"overlay/tlsauth"
 
@@ -68,6 +69,22 @@ func (g *clientGate) handle(ctx *fasthttp.RequestCtx) {
 	if secure && g.hsts != "" {
 		ctx.Response.Header.Set(fasthttp.HeaderStrictTransportSecurity, g.hsts)
 	}
+}
+
+// passes reports whether an event loop may give a kept answer to this request, which nothing but
+// the gate stands in the way of. If not, handle says what is the matter. Hosts are looked at by
+// eventloop.Options.Host. The target has no escape and no query, so that it is the path.
+func (g *clientGate) passes(layer eventloop.Layer, h *eventloop.Head) bool {
+	var client *tlsauth.Client
+	if layer, ok := layer.(*tlsLayer); ok {
+		host, _ := cutPort(h.Host)
+		if client = layer.client; client == nil || g.tls.Misdirected(client, host) {
+			return false
+		}
+	} else if g.httpsOnly || g.acme != nil && bytes.HasPrefix(h.Target, challengePath) {
+		return false
+	}
+	return g.tls.Decide(client, h.Target) == tlsauth.Passed
 }
 
 // clientOf returns who is at the other end of a connection, and whether that is

@@ -101,8 +101,7 @@ func (s *gatedSite) get(t testing.TB, target string, certificate *tls.Certificat
 	client, inner := tcpPair(t)
 	var served, conn net.Conn = newConnection(inner, &timeouts{}), client
 	if !plain {
-		cork := &corkedConn{Conn: served}
-		served = &tlsConnection{Conn: tls.Server(cork, s.gate.tls.Config()), inner: served.(*connection), cork: cork}
+		served = newTLSConnection(served.(*connection), s.gate.tls.Config())
 		conn = tls.Client(client, &tls.Config{RootCAs: s.serverCA.Pool(), ServerName: "localhost",
 			GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 				if certificate == nil {
@@ -207,8 +206,7 @@ func TestRefusedConnectionEnds(t *testing.T) {
 		closes bool
 	}{"/public/a.txt": {200, false}, "/private/file.txt": {403, true}} {
 		client, inner := tcpPair(t)
-		cork := &corkedConn{Conn: newConnection(inner, &timeouts{})}
-		served := &tlsConnection{Conn: tls.Server(cork, s.gate.tls.Config()), inner: cork.Conn.(*connection), cork: cork}
+		served := newTLSConnection(newConnection(inner, &timeouts{}), s.gate.tls.Config())
 		conn := tls.Client(client, &tls.Config{RootCAs: s.serverCA.Pool(), ServerName: "localhost"})
 		go func() { _ = s.server.ServeConn(served) }()
 		send(t, conn, "GET "+target+" HTTP/1.1\r\nHost: localhost\r\n\r\n")

@@ -44,9 +44,9 @@ func (c siteCollector) server(p metricsPage) {
 	}
 	p.gauge("requests_active", "Requests whose answer is being made.", float64(s.metrics.requests.active.Load()))
 	p.gauge("connections", "Client connections that are open.", float64(s.connections()))
-	if s.loops != nil {
+	if s.useLoops {
 		answers, bytes := s.answers.Stats()
-		p.gauge("connections_waiting", "Client connections that wait in an event loop.", float64(s.loops.Connections()))
+		p.gauge("connections_waiting", "Client connections that wait in an event loop.", float64(s.waiting()))
 		p.gauge("answers", "Answers that are kept ready to be sent.", float64(answers))
 		p.gauge("answers_bytes", "What those take.", float64(bytes))
 		p.gauge("answers_limit_bytes", "What those may take, which is a part of --cache-size.", float64(s.cfg.Files.CacheSize/answersPart))

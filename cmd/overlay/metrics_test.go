@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"overlay/eventloop"
 	"overlay/tlsauth"
 	"overlay/tlsauth/tlstest"
 
@@ -84,7 +83,6 @@ func TestMetricsAreDocumented(t *testing.T) {
 	s := newMetricsSite(t, "--https-port", "0", "--https-only", "--ssl-certificate-file", certificate, "--ssl-certificate-key-file", key,
 		"--ssl-ca-certificate-file", filepath.Join(dir, "ca.pem"), "--ssl-crl-file", filepath.Join(dir, "ca.crl"), "hello.wsgi")
 	defer s.h2.shutDown(t.Context())
-	s.loops, s.answers = new(eventloop.Listener), eventloop.NewAnswers(1<<20)
 	found := gather(t, newRegistry(s))
 	for _, row := range regexp.MustCompile("(?m)^\\| `(overlay_[a-z0-9_]+)` \\|([^|]*)\\|").FindAllStringSubmatch(string(page), -1) {
 		name := row[1]

@@ -116,11 +116,12 @@ type site struct {
 	tls         *tlsauth.Server     // nil without HTTPS
 	h2          *http2Server        // nil without HTTP/2
 	acme        *acmeClient         // nil without ACME
-	useLoops    bool                // connections of plain HTTP wait in event loops
+	useLoops    bool                // connections wait in event loops
 	answers     *eventloop.Answers  // nil when the loops answer nothing
 	loops       *eventloop.Listener // nil without loops
-	parking     parking             // of connections of HTTPS
-	serving     atomic.Int32        // connections that fasthttp has; its own count has the listeners in it
+	keeper      *eventloop.Keeper   // where connections of HTTPS wait; nil without loops
+	gate        *clientGate
+	serving     atomic.Int32 // connections that fasthttp has; its own count has the listeners in it
 	hijacked    hijacked
 	farewell    farewell
 }
@@ -189,8 +190,7 @@ func (s *site) build(stdout io.Writer) (err error) {
 		}
 		s.accessLog.onError = func(err error) { s.log.Error("access log not written", "error", err) }
 	}
-	gate, err := s.buildTLS()
-	if err != nil {
+	if s.gate, err = s.buildTLS(); err != nil {
 		return err
 	}
 	options := s.cfg.staticOptions()
@@ -218,7 +218,7 @@ func (s *site) build(stdout io.Writer) (err error) {
 		filesOnly:        s.app == nil,
 		log:              s.log,
 	}
-	hygiene.install(s.server, gate.wrap(s.files.Handle))
+	hygiene.install(s.server, s.gate.wrap(s.files.Handle))
 	if s.cfg.KeepAliveTimeout == 0 {
 		s.server.DisableKeepalive = true
 	}
@@ -228,7 +228,7 @@ func (s *site) build(stdout io.Writer) (err error) {
 	s.server.Handler = s.hijacked.watch(s.farewell.watch(wrap(s.server.Handler)))
 	s.server.ErrorHandler = s.accessLog.wrapError(s.metrics.wrapError(s.server.ErrorHandler))
 	if s.cfg.HTTP2 {
-		s.h2 = newHTTP2Server(s.cfg, hygiene, gate, wrap, s.server.ErrorHandler)
+		s.h2 = newHTTP2Server(s.cfg, hygiene, s.gate, wrap, s.server.ErrorHandler)
 		s.server.NextProto("h2", s.h2.serve)
 	}
 	return nil
@@ -262,19 +262,19 @@ func (s *site) start() <-chan error {
 		body:      transferRate{s.cfg.BodyTimeout, s.cfg.BodyMinRate, s.cfg.BodyMaxTimeout},
 		keepAlive: s.cfg.KeepAliveTimeout, socket: s.cfg.SocketTimeout, response: s.cfg.ResponseSocketTimeout,
 	}
-	run := func(l net.Listener) {
+	run := func(l net.Listener, keeper *eventloop.Keeper) {
 		if _, serves := l.(*eventloop.Listener); !serves {
-			l = &servingListener{Listener: l, serve: s.serveConn, log: s.log, parking: &s.parking}
+			l = &servingListener{Listener: l, serve: s.serveConn, log: s.log, keeper: keeper}
 		}
 		if err := s.server.Serve(l); err != nil {
 			failed <- fmt.Errorf("serve %s: %w", l.Addr(), err)
 		}
 	}
 	if s.https != nil {
-		go run(listenTLSConnections(s.https, limits, s.tls.Config()))
+		go run(listenTLSConnections(s.https, limits, s.tls.Config()), s.keepTLS(limits))
 	}
 	if s.http != nil {
-		go run(s.listenLoops(limits))
+		go run(s.listenLoops(limits), nil)
 	}
 	return failed
 }

@@ -13,22 +13,23 @@ import (
 	"testing"
 	"time"
 
+	"overlay/eventloop"
 	"overlay/tlsauth/tlstest"
 
 	"github.com/valyala/fasthttp"
 )
 
-// parkSite is a server of HTTPS whose connections are parked at once.
-type parkSite struct {
+// tlsLoopSite is a server of HTTPS whose connections go to event loops at once.
+type tlsLoopSite struct {
 	t       *testing.T
-	parking parking
+	keeper  *eventloop.Keeper
 	server  fasthttp.Server
 	address string
 	pool    *tls.Config
 	served  chan error
 }
 
-func newParkSite(t *testing.T, limits timeouts) *parkSite {
+func newTLSLoopSite(t *testing.T, limits timeouts) *tlsLoopSite {
 	t.Helper()
 	ca := tlstest.NewCA(t)
 	chain, key := ca.Issue(t).Files(t)
@@ -40,7 +41,7 @@ func newParkSite(t *testing.T, limits timeouts) *parkSite {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &parkSite{
+	s := &tlsLoopSite{
 		t: t, address: inner.Addr().String(), served: make(chan error, 1),
 		pool: &tls.Config{RootCAs: ca.Pool(), ServerName: "localhost"},
 	}
@@ -48,10 +49,11 @@ func newParkSite(t *testing.T, limits timeouts) *parkSite {
 	(&hygiene{}).install(&s.server, func(ctx *fasthttp.RequestCtx) {
 		ctx.SetBody(append([]byte("to "), ctx.Request.Body()...))
 	})
-	site := &site{server: &s.server, log: slog.New(slog.DiscardHandler)}
+	site := &site{server: &s.server, cfg: new(config), useLoops: true, log: slog.New(slog.DiscardHandler)}
+	s.keeper = site.keepTLS(limits)
 	l := &servingListener{
 		Listener: listenTLSConnections(inner, limits, &tls.Config{Certificates: []tls.Certificate{certificate}}),
-		serve:    site.serveConn, log: site.log, parking: &s.parking,
+		serve:    site.serveConn, log: site.log, keeper: s.keeper,
 	}
 	go func() { s.served <- s.server.Serve(l) }()
 	t.Cleanup(func() { s.stop() })
@@ -59,7 +61,7 @@ func newParkSite(t *testing.T, limits timeouts) *parkSite {
 }
 
 // stop stops the server and waits for the end. It does so once.
-func (s *parkSite) stop() {
+func (s *tlsLoopSite) stop() {
 	if err := s.server.Shutdown(); err != nil {
 		s.t.Error(err)
 	}
@@ -71,27 +73,27 @@ func (s *parkSite) stop() {
 	}
 }
 
-// parkClient is a connection to a parkSite. raw is below TLS.
-type parkClient struct {
+// tlsLoopClient is a connection to a tlsLoopSite. raw is below TLS.
+type tlsLoopClient struct {
 	*tls.Conn
 	raw net.Conn
 	in  *bufio.Reader
 }
 
-func (s *parkSite) dial() *parkClient {
+func (s *tlsLoopSite) dial() *tlsLoopClient {
 	raw := dial(s.t, s.address)
 	c := tls.Client(raw, s.pool)
-	return &parkClient{c, raw, bufio.NewReader(c)}
+	return &tlsLoopClient{c, raw, bufio.NewReader(c)}
 }
 
 // exchange sends a request with a body and checks the answer.
-func (c *parkClient) exchange(t *testing.T, body string) {
+func (c *tlsLoopClient) exchange(t *testing.T, body string) {
 	t.Helper()
 	send(t, c, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: "+string(rune('0'+len(body)))+"\r\n\r\n"+body)
 	c.answer(t, "to "+body)
 }
 
-func (c *parkClient) answer(t *testing.T, want string) {
+func (c *tlsLoopClient) answer(t *testing.T, want string) {
 	t.Helper()
 	r, err := http.ReadResponse(c.in, nil)
 	if err != nil {
@@ -102,22 +104,22 @@ func (c *parkClient) answer(t *testing.T, want string) {
 	}
 }
 
-func (s *parkSite) parked(n int) {
+func (s *tlsLoopSite) waiting(n int) {
 	s.t.Helper()
-	pollUntil(s.t, "connections to be parked", func() bool { return s.parking.count() == n && s.server.GetOpenConnectionsCount() == 0 })
+	pollUntil(s.t, "connections to wait in a loop", func() bool { return s.keeper.Connections() == n && s.server.GetOpenConnectionsCount() == 0 })
 }
 
-// TestPark: a connection that waits is parked, again and again, and nothing of it is lost.
-func TestPark(t *testing.T) {
-	s := newParkSite(t, timeouts{keepAlive: long, park: time.Millisecond})
+// TestTLSLoop: a connection that waits goes to a loop, again and again, and nothing of it is lost.
+func TestTLSLoop(t *testing.T) {
+	s := newTLSLoopSite(t, timeouts{keepAlive: long, stay: time.Millisecond})
 	c, other := s.dial(), s.dial()
 	for _, body := range []string{"a", "", "abcdefghi"} {
 		c.exchange(t, body)
 		other.exchange(t, body)
-		s.parked(2)
+		s.waiting(2)
 	}
 	_ = other.Close()
-	s.parked(1)
+	s.waiting(1)
 	c.exchange(t, "still")
 }
 
@@ -141,85 +143,79 @@ func (c *byteConn) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// TestParkWithinRecord: the bytes of a TLS record before the last are no request yet, and none is lost.
-func TestParkWithinRecord(t *testing.T) {
-	s := newParkSite(t, timeouts{keepAlive: long, park: time.Millisecond})
+// TestTLSLoopWithinRecord: the bytes of a TLS record before the last are no request yet, and none is lost.
+func TestTLSLoopWithinRecord(t *testing.T) {
+	s := newTLSLoopSite(t, timeouts{keepAlive: long, stay: time.Millisecond})
 	slow := &byteConn{Conn: dial(t, s.address), next: make(chan struct{})}
 	client := tls.Client(slow, s.pool)
-	c := &parkClient{client, slow, bufio.NewReader(client)}
+	c := &tlsLoopClient{client, slow, bufio.NewReader(client)}
 	c.exchange(t, "a")
-	s.parked(1)
+	s.waiting(1)
 	slow.slow = true
 	go func() {
 		for range 20 { // head and first bytes of the record
 			slow.next <- struct{}{}
-			time.Sleep(2 * time.Millisecond) // not needed, but it lets the connection be parked in between
+			time.Sleep(2 * time.Millisecond) // not needed, but it lets the connection go to a loop in between
 		}
 		close(slow.next)
 	}()
 	c.exchange(t, "b")
-	s.parked(1)
+	s.waiting(1)
 }
 
-// TestParkTimeout: the time that a connection may be silent is not longer because it is parked.
-func TestParkTimeout(t *testing.T) {
-	s := newParkSite(t, timeouts{keepAlive: 300 * time.Millisecond, park: time.Millisecond})
+// TestTLSLoopTimeout: the time that a connection may be silent is not longer because it is in a loop.
+func TestTLSLoopTimeout(t *testing.T) {
+	s := newTLSLoopSite(t, timeouts{keepAlive: 300 * time.Millisecond, stay: time.Millisecond})
 	c := s.dial()
 	c.exchange(t, "a")
 	began := time.Now()
-	s.parked(1)
+	s.waiting(1)
 	if _, err := c.in.ReadByte(); !errors.Is(err, io.EOF) {
 		t.Errorf("read: %v, want the end", err)
 	}
 	if d := time.Since(began); d < 200*time.Millisecond {
 		t.Errorf("closed after %v", d)
 	}
-	s.parked(0)
+	s.waiting(0)
 }
 
-// TestParkNot: a connection whose time is over before is not parked, nor one without a bound on
-// which somebody waits for the first request.
-func TestParkNot(t *testing.T) {
-	c := newConnection(nil, &timeouts{keepAlive: time.Second, park: time.Second})
-	c.parks = true
+// TestIdleLimit: a connection whose time is over before does not go to a loop, nor one that cannot.
+func TestIdleLimit(t *testing.T) {
 	for _, row := range []struct {
-		phase     phase
-		keepAlive time.Duration
-		want      bool
+		loops           bool
+		keepAlive, want time.Duration
 	}{
-		{phaseIdle, time.Second, false},
-		{phaseIdle, time.Second + 1, true},
-		{phaseIdle, 0, true},
-		{phaseNew, long, false},
-		{phaseHead, long, false},
-		{phaseBody, long, false},
-		{phaseOwner, long, false},
+		{true, time.Second, time.Second},
+		{true, time.Second + 1, time.Second},
+		{true, time.Second - 1, time.Second - 1},
+		{true, 0, time.Second},
+		{false, 0, 0},
+		{false, long, long},
 	} {
-		c.phase, c.timeouts.keepAlive = row.phase, row.keepAlive
-		if got := c.mayPark(); got != row.want {
-			t.Errorf("phase %d, keep-alive %v: mayPark = %v", row.phase, row.keepAlive, got)
+		c := newConnection(nil, &timeouts{keepAlive: row.keepAlive, stay: time.Second})
+		if row.loops {
+			c.handover = new(eventloop.Handover)
+		}
+		if got := c.idleLimit(); got != row.want {
+			t.Errorf("loops %v, keep-alive %v: idleLimit = %v, want %v", row.loops, row.keepAlive, got, row.want)
 		}
 	}
 }
 
-// TestParkStop: when the server stops, the next request of a client whose connection is parked is
+// TestTLSLoopStop: when the server stops, the next request of a client whose connection is in a loop is
 // still answered if it comes soon, and a connection without one is closed.
-func TestParkStop(t *testing.T) {
-	s := newParkSite(t, timeouts{keepAlive: long, park: time.Millisecond, last: long})
+func TestTLSLoopStop(t *testing.T) {
+	s := newTLSLoopSite(t, timeouts{keepAlive: long, stay: time.Millisecond, last: long})
 	silent, asks := s.dial(), s.dial()
 	silent.exchange(t, "a")
 	asks.exchange(t, "a")
-	s.parked(2)
+	s.waiting(2)
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
 		s.stop()
 	}()
-	pollUntil(t, "the last call", func() bool {
-		s.parking.mu.Lock()
-		defer s.parking.mu.Unlock()
-		return s.parking.stopped
-	})
+	pollUntil(t, "the last call", s.keeper.Closing)
 	asks.exchange(t, "last")
 	select {
 	case <-stopped:
@@ -231,12 +227,12 @@ func TestParkStop(t *testing.T) {
 	<-stopped
 }
 
-// TestParkStopSilent: silent connections do not hold up a stop.
-func TestParkStopSilent(t *testing.T) {
-	s := newParkSite(t, timeouts{keepAlive: long, park: time.Millisecond})
+// TestTLSLoopStopSilent: silent connections do not hold up a stop.
+func TestTLSLoopStopSilent(t *testing.T) {
+	s := newTLSLoopSite(t, timeouts{keepAlive: long, stay: time.Millisecond})
 	c := s.dial()
 	c.exchange(t, "a")
-	s.parked(1)
+	s.waiting(1)
 	s.stop()
 	if _, err := c.in.ReadByte(); !errors.Is(err, io.EOF) {
 		t.Errorf("read: %v, want the end, in order", err)
