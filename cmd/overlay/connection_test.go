@@ -117,6 +117,7 @@ func pollUntil(t *testing.T, what string, ready func() bool) {
 		if time.Now().After(end) {
 			t.Fatalf("waited in vain for %s", what)
 		}
+		time.Sleep(100 * time.Microsecond) // what is waited for may need the only processor
 	}
 }
 
