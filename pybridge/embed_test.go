@@ -546,7 +546,7 @@ func testRecursion(t *testing.T, s *inside) {
 }
 
 func testStop(t *testing.T, s *inside) {
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	s.e.Stop(ctx)
 	select {

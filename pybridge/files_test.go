@@ -66,7 +66,7 @@ def application(environ, start_response):
     start_response("200 OK", [])
     return [b"hello"]
 `, modules, strings.Repeat("long", 20)))
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	files, err := w.Files(ctx)
 	if err != nil {
@@ -111,7 +111,7 @@ def application(environ, start_response):
         add("second")
     return [b"hello"]
 `)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if files, err := w.Files(ctx); err != nil || !slices.Contains(files, "/made/first.py") {
 		t.Fatalf("at first: %q, %v", files, err)

@@ -83,8 +83,9 @@ func (in *feed) sent(x *exchange) {
 	go in.run(x)
 }
 
-// stop ends it, and returns when body is not read any more.
-func (in *feed) stop() {
+// stop ends it, and returns when body is not read any more. If it is still being read and
+// the client has left, the application misses the rest by no fault of its own.
+func (in *feed) stop(x *exchange) {
 	if in == nil {
 		return
 	}
@@ -93,6 +94,9 @@ func (in *feed) stop() {
 		return
 	default:
 	}
+	x.mu.Lock()
+	x.bodyLost = x.bodyLost || x.gone // before the application can know
+	x.mu.Unlock()
 	in.stopping.Store(true)
 	in.body.Interrupt()
 	closeConn(in.ours)
@@ -200,7 +204,7 @@ func (x *exchange) letGo() {
 // stopInput ends the reading of the request's body. The handler calls it before it gives
 // up its hold on x.
 func (x *exchange) stopInput() {
-	x.input.stop()
+	x.input.stop(x)
 	x.input = nil
 }
 

@@ -100,7 +100,7 @@ func (p *peer) bodyOf() (id uint32, conn *net.UnixConn) {
 	}
 	conn = connOf(p.t, f.file)
 	p.t.Cleanup(func() { closeAll(conn) })
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	return f.request, conn
 }
 
@@ -407,6 +407,27 @@ def application(environ, start_response):
 	}
 	if log := rec.logged(); strings.Contains(log, "level=ERROR") {
 		t.Errorf("what the client did is an error in the log:\n%s", log)
+	}
+}
+
+// TestInputClientGone: the application reads a body whose client is found gone by a look at its
+// connection, before the body says so. That its read fails is no error of the application.
+func TestInputClientGone(t *testing.T) {
+	var gone atomic.Bool
+	w, rec := startScript(t, `
+def application(environ, start_response):
+    print("the body begins with", environ["wsgi.input"].read(3))
+    environ["wsgi.input"].read()
+`, func(o *Options) { o.ClientGone = func(net.Conn) bool { return gone.Load() } })
+	s := serveBody(t, w, newArriving(step{"one", nil}))
+	waitFor(t, "the application reads", func() bool { return len(rec.printed()) == 1 })
+	gone.Store(true)
+	if err := receive(t, "Serve returns", s.err); !errors.Is(err, ErrClientGone) {
+		t.Errorf("Serve = %v, want ErrClientGone", err)
+	}
+	waitFor(t, "the thread is given back", func() bool { return s.freed.Load() == 1 })
+	if log := rec.logged(); strings.Contains(log, "level=ERROR") || !strings.Contains(log, "ConnectionAbortedError") {
+		t.Errorf("the log does not say it, or calls it an error:\n%s", log)
 	}
 }
 

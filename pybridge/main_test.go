@@ -130,9 +130,9 @@ func startScript(t testing.TB, source string, change ...func(*Options)) (*Worker
 // waitFor polls until condition holds.
 func waitFor(t testing.TB, what string, condition func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !condition(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !condition(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within 20 s: %s", what)
+			t.Fatalf("not within a minute: %s", what)
 		}
 	}
 }
@@ -142,8 +142,8 @@ func receive[T any](t testing.TB, what string, from <-chan T) (v T) {
 	t.Helper()
 	select {
 	case v = <-from:
-	case <-time.After(20 * time.Second):
-		t.Fatalf("not within 20 s: %s", what)
+	case <-time.After(time.Minute):
+		t.Fatalf("not within a minute: %s", what)
 	}
 	return v
 }

@@ -103,7 +103,7 @@ func offerPeer(t testing.TB, change ...func(*Options)) (*peer, <-chan error) {
 		f(&opts)
 	}
 	started := make(chan error, 1)
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	returned := make(chan struct{})
 	go func() {
 		defer close(returned)
@@ -111,7 +111,7 @@ func offerPeer(t testing.TB, change ...func(*Options)) (*peer, <-chan error) {
 		p.worker = w
 		started <- err
 	}()
-	_ = l.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = l.SetDeadline(time.Now().Add(time.Minute))
 	relay, err := l.AcceptUnix()
 	if err != nil {
 		t.Fatal(err, p.record.printed())
