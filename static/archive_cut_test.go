@@ -23,7 +23,7 @@ func askArchive(t *testing.T, s *testServer, version string) *http.Response {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(20 * time.Second))
+	c.SetDeadline(time.Now().Add(time.Minute))
 	fmt.Fprintf(c, "GET /?download=tar HTTP/%s\r\nHost: test\r\nConnection: keep-alive\r\n\r\n", version)
 	resp, err := http.ReadResponse(bufio.NewReader(c), &http.Request{Method: "GET"})
 	if err != nil {

@@ -59,7 +59,7 @@ func TestBodyOnStaticPath(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer c.Close()
-			c.SetDeadline(time.Now().Add(20 * time.Second))
+			c.SetDeadline(time.Now().Add(time.Minute))
 			io.WriteString(c, method+" /a.txt HTTP/1.1\r\nHost: test\r\n"+framing)
 			br := bufio.NewReader(c)
 			resp, err := http.ReadResponse(br, nil)

@@ -87,7 +87,7 @@ func roundTrip(t testing.TB, addr, method, target string, lines ...string) answe
 		t.Fatal(err)
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(20 * time.Second))
+	c.SetDeadline(time.Now().Add(time.Minute))
 	fmt.Fprintf(c, "%s %s HTTP/1.1\r\nHost: test\r\nConnection: close\r\n%s\r\n", method, target,
 		strings.Join(append(lines, ""), "\r\n"))
 	resp, err := http.ReadResponse(bufio.NewReader(c), &http.Request{Method: method})

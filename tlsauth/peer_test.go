@@ -19,7 +19,7 @@ import (
 )
 
 // patience bounds what must happen; reaching it is a failure.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // fixture is a server certificate and an authority of clients, in files.
 type fixture struct {

@@ -65,7 +65,7 @@ func TestAfterCollection(t *testing.T) {
 // for the next time.
 func await(t *testing.T, called chan bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
 		runtime.GC()
 		select {
 		case <-called:

@@ -142,7 +142,7 @@ func TestImportError(t *testing.T) {
 		if err := os.WriteFile(script, repaired, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 			o := client.Get("/hello")
 			if o.Status == 200 {
 				break
@@ -247,7 +247,7 @@ func TestCutResponse(t *testing.T) {
 // awaitLog waits until the log, which comes through a pipe, holds text.
 func awaitLog(t *testing.T, s *program.Server, text string) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(s.Log(), text); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !strings.Contains(s.Log(), text); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Errorf("the log does not hold %q", text)
 			return
@@ -260,7 +260,7 @@ func awaitStatus(t *testing.T, s *program.Server, target string, status int) {
 	t.Helper()
 	client := load.Client{Addr: s.Addr}
 	defer client.Close()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		o := client.Get(target)
 		if o.Status == status {
 			return

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"os/exec"
 	"slices"
 	"syscall"
 	"testing"
@@ -31,6 +32,7 @@ func TestKilledWorker(t *testing.T) {
 
 	var killed []int
 	var pauses []time.Duration // from a kill to the first answer of the next process
+	var bare []time.Duration   // what Python alone takes to start meanwhile
 	known := awaitPIDs(t, &account, nil, processes)
 	for range kills {
 		victim := known[0]
@@ -41,15 +43,17 @@ func TestKilledWorker(t *testing.T) {
 		killed = append(killed, victim)
 		known = awaitPIDs(t, &account, killed, processes)
 		pauses = append(pauses, firstAnswer(t, &account, known[len(known)-1]).Sub(at))
+		bare = append(bare, bareStart(t))
 	}
 	stop()
 	<-done
 
-	t.Logf("%s; from kill to the first answer of the next process: %v", &account, pauses)
+	t.Logf("%s; from kill to the first answer of the next process: %v; Python alone starts in %v", &account, pauses, bare)
 	slices.Sort(pauses)
-	// One slow start may be the machine's fault; most of them are ours.
-	if median := pauses[len(pauses)/2]; median > time.Second {
-		t.Errorf("the pool is whole again after %v, want within a second", median)
+	slices.Sort(bare)
+	// One slow start may be the machine's fault, and a slow machine is not ours either.
+	if median, limit := pauses[len(pauses)/2], time.Second+5*bare[len(bare)/2]; median > limit {
+		t.Errorf("the pool is whole again after %v, want within %v", median, limit)
 	}
 
 	begun := s.begun(t)
@@ -93,11 +97,21 @@ func TestKilledWorker(t *testing.T) {
 	}
 }
 
+// bareStart returns how long a Python with a few modules takes from its start to its end.
+func bareStart(t *testing.T) time.Duration {
+	t.Helper()
+	begun := time.Now()
+	if out, err := exec.Command(anInterpreter(t).file, "-c", "import json, socket, threading").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return time.Since(begun)
+}
+
 // awaitPIDs waits until as many processes as wanted have answered requests,
 // those that are gone aside, and returns them, the one seen last at the end.
 func awaitPIDs(t *testing.T, account *load.Account, gone []int, wanted int) []int {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; {
 		var pids []int
 		for _, o := range account.Outcomes() {
 			if o.Status != 200 {

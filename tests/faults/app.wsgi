@@ -3,7 +3,7 @@
 /?n=7 answers "7 PID". Beyond that: do=segfault, do=gil (holds the GIL for ever),
 do=hog (keeps 20 MB), do=oom (takes memory until there is none), do=rlimit (more
 memory than one process may have), do=big (5 MB), do=endless, do=drip (a line each
-0.1 s, ten of them), do=sleep, do=hold (says so, and sleeps 3 s), do=burn (10 ms of CPU
+0.1 s, ten of them), do=sleep, do=hold (says so, and sleeps, 3 s if not told), do=burn (10 ms of CPU
 time), do=size&size=N (N bytes in pieces; says when it begins and ends).
 """
 
@@ -62,7 +62,7 @@ def application(environ, start_response):
         return pieces(int(query['size'][0]))
     elif do == 'hold':
         print('holds the thread', flush=True)
-        time.sleep(3)
+        time.sleep(float(query.get('seconds', ['3'])[0]))
     elif do == 'big':
         start_response('200 OK', [('Content-Type', 'application/octet-stream')])
         return (number.encode().rjust(50, b'.') * 1000 for _ in range(100))

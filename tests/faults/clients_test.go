@@ -213,7 +213,8 @@ func TestClientsGone(t *testing.T) {
 func TestStopWithoutPatience(t *testing.T) {
 	t.Parallel()
 	s, _ := start(t, "--graceful-timeout", "0.2", "--access-log")
-	conn := dial(t, s.Addr, "GET /?n=1&do=sleep&seconds=60 HTTP/1.1\r\nHost: h\r\n\r\n")
+	conn := dial(t, s.Addr, "GET /?n=1&do=hold&seconds=60 HTTP/1.1\r\nHost: h\r\n\r\n")
+	awaitLog(t, s, "holds the thread", 1)
 	dripping := dial(t, s.Addr, "GET /?do=drip HTTP/1.1\r\nHost: h\r\n\r\n")
 	if _, err := dripping.Read(make([]byte, 1000)); err != nil {
 		t.Fatal(err)
@@ -224,7 +225,7 @@ func TestStopWithoutPatience(t *testing.T) {
 		t.Errorf("the request that was lost got %v, %v, want 502", resp, err)
 	}
 	s.Wait()
-	for _, want := range []string{`n=1&do=sleep&seconds=60 HTTP/1.1" 502 `, `do=drip HTTP/1.1" 200 `} {
+	for _, want := range []string{`n=1&do=hold&seconds=60 HTTP/1.1" 502 `, `do=drip HTTP/1.1" 200 `} {
 		if !strings.Contains(s.Log(), want) {
 			t.Errorf("the access log lacks %q", want)
 		}

@@ -96,9 +96,19 @@ func TestUploadsUnderFaults(t *testing.T) {
 	for i := range slow {
 		slow[i] = dial(t, s.Addr, "POST /?n=7 HTTP/1.1\r\nHost: h\r\nContent-Length: 6\r\n\r\nabc")
 	}
+	killed := map[int]bool{}
 	for range kills {
 		before := len(account.Outcomes())
-		pid := anyPID(account)
+		pid := 0
+		await(t, "an answer of a process that was not killed", func() bool {
+			for pid = range pids(account) {
+				if !killed[pid] {
+					return true
+				}
+			}
+			return false
+		})
+		killed[pid] = true // its number may be somebody else's soon
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 		await(t, "the load to go on, with other processes", func() bool {
 			return len(account.Outcomes()) > before+40 && !alive(pid)

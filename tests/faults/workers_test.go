@@ -17,7 +17,7 @@ const threads = 5 // of a worker process, by default
 // replaced after the deadlock timeout, and only what it held fails.
 func TestStopped(t *testing.T) {
 	t.Parallel()
-	s, _ := start(t, "--processes", "2", "--deadlock-timeout", "2")
+	s, _ := start(t, "--processes", "2", "--deadlock-timeout", "5")
 	account := under(t, s, 8, plain, func(account *load.Account) {
 		if err := syscall.Kill(anyPID(account), syscall.SIGSTOP); err != nil {
 			t.Fatal(err)
@@ -53,7 +53,7 @@ func TestSegfault(t *testing.T) {
 // every thread and the main thread stand still.
 func TestDeadlock(t *testing.T) {
 	t.Parallel()
-	s, _ := start(t, "--processes", "2", "--deadlock-timeout", "2")
+	s, _ := start(t, "--processes", "2", "--deadlock-timeout", "5")
 	account := under(t, s, 8, plain, func(*load.Account) {
 		client := load.Client{Addr: s.Addr}
 		defer client.Close()

@@ -20,7 +20,7 @@ var overlay *program.Program
 func TestMain(m *testing.M) { os.Exit(program.Main(m, &overlay, nil)) }
 
 // patience bounds what must happen soon; reaching it is a failure.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // site is a running overlay with files, and the folder of its authority.
 type site struct {

@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	startDeadline = 60 * time.Second // PyPy with Django, race detector, two busy cores
-	stopDeadline  = 40 * time.Second
+	startDeadline = 2 * time.Minute // PyPy with Django, race detector, two busy cores
+	stopDeadline  = 90 * time.Second
 )
 
 // readyLine is what the program prints once it listens: the port is the
