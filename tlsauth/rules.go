@@ -36,6 +36,13 @@ type Rule struct {
 	AllowFiles []string
 }
 
+// Covers reports whether the rule gates path: endings are those of Options. A rule whose path
+// New refuses covers nothing.
+func (r Rule) Covers(path string, endings []string) bool {
+	compiled, err := newRules([]Rule{{Path: r.Path}}, endings)
+	return err == nil && len(compiled.gatesFor([]byte(path))) > 0
+}
+
 // gate is a path with everything that the rules say of it.
 type gate struct {
 	path     string   // "" for the whole site

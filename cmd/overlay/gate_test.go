@@ -335,3 +335,43 @@ func TestHostNames(t *testing.T) {
 }
 
 func newReader(r io.Reader) *bufio.Reader { return bufio.NewReaderSize(r, maxHead) }
+
+// A rule for something that is shown elsewhere as well is refused: it would be open there.
+func TestRulesForPagesShownElsewhere(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"private/index.html", "private/app.html", "page.html", "404.html"} {
+		name = filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(secret), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "ca.pem"), tlstest.NewCA(t).PEM(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct{ args, want string }{
+		{"--ssl-verify-client /private/index.html", "is an index file"},
+		{"--ssl-verify-client /private/INDEX.html", "is an index file"},
+		{"--ssl-verify-client /private/index --try-extension .html", "is an index file"},
+		{"--ssl-verify-client /private/index", ""},
+		{"--ssl-verify-client /private", ""},
+		{"--ssl-verify-client /private/app.html --spa /private/app.html", "is the page of --spa"},
+		{"--ssl-verify-client /private --spa /private/app.html", "is the page of --spa"},
+		{"--ssl-allow /private cn=alice --spa /private/app.html", "is the page of --spa"},
+		{"--ssl-verify-client /page --spa /page.html --try-extension .html", "is the page of --spa"},
+		{"--ssl-verify-client /private --spa /page.html", ""},
+		{"--ssl-verify-client / --spa /page.html", ""},
+		{"--ssl-verify-client /404.html --error-document 404 /404.html", "is the page of --error-document 404"},
+		{"--ssl-verify-client /private --error-document 404 /404.html --error-document 403 /private/app.html", "is the page of --error-document 403"},
+		{"--ssl-verify-client /private --error-document 404 /404.html", ""},
+		{"--ssl-verify-client / --error-document 404 /404.html", ""},
+	} {
+		args := append(strings.Fields(row.args), "--document-root", dir, "--https-port", "0", "--https-only", "--ssl-ca-certificate-file", filepath.Join(dir, "ca.pem"))
+		_, err := parseConfig(dir, args...)
+		if row.want == "" && err != nil || row.want != "" && (err == nil || !strings.Contains(err.Error(), row.want)) {
+			t.Errorf("%s: error %v, want %q", row.args, err, row.want)
+		}
+	}
+}

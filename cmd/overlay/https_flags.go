@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"maps"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -264,18 +265,28 @@ func (k *checker) rules() error {
 }
 
 // gatePath checks the path of a rule. A rule for an index file would leave the
-// same content open at the path of its folder.
+// same content open at the path of its folder, one for a page that is shown in place of others
+// at theirs. A rule for the whole site gates those, too.
 func (k *checker) gatePath(option, name string) (string, error) {
 	path, err := urlPath(option, name)
-	if err != nil {
-		return "", err
+	if err != nil || path == "/" {
+		return path, err
 	}
-	folder, last := path[:strings.LastIndexByte(path, '/')+1], path[strings.LastIndexByte(path, '/')+1:]
-	if last != "" && slices.ContainsFunc(k.DirectoryIndex, func(name string) bool { return strings.EqualFold(name, last) }) {
-		return "", usagef("for the folder: "+option+" "+shellWord(folder), "%s: %q is an index file, which is served at %q as well", option, path, folder)
+	gated := func(name string) bool { return tlsauth.Rule{Path: path}.Covers(name, k.TryExtension) }
+	folder := path[:strings.LastIndexByte(path, '/')+1]
+	for _, index := range k.DirectoryIndex {
+		if gated(folder + index) {
+			return "", usagef("for the folder: "+option+" "+shellWord(folder), "%s: %q is an index file, which is served at %q as well", option, path, folder)
+		}
 	}
-	if k.cfg.Files.SPA != "" && strings.EqualFold(path, k.cfg.Files.SPA) {
-		return "", usagef("leave out one of them", "%s: %q is the page of --spa, which is served at every path", option, path)
+	if spa := k.cfg.Files.SPA; spa != "" && gated(spa) {
+		return "", usagef("leave out one of them, or gate the whole site: "+option+" /", "%s %s: %q is the page of --spa, which is served at every path", option, path, spa)
+	}
+	for _, code := range slices.Sorted(maps.Keys(k.cfg.Files.ErrorDocuments)) {
+		if page := k.cfg.Files.ErrorDocuments[code]; gated(page) {
+			return "", usagef("leave out one of them, or take a page that anybody may see",
+				"%s %s: %q is the page of --error-document %d, which is shown to everybody", option, path, page, code)
+		}
 	}
 	return path, nil
 }
