@@ -21,7 +21,7 @@ var (
 	flagAdapter   = flag.String("adapter", "", "test the server that this file describes")
 	flagProcesses = flag.Int("processes", 0, "worker processes of the server at -url; 0 means unknown")
 	flagThreads   = flag.Int("threads", 0, "threads of each worker process of the server at -url; 0 means unknown")
-	flagPatience  = flag.Duration("patience", time.Minute, "bound of everything that a case waits for; far longer than anything takes")
+	flagPatience  = flag.Duration("patience", 5*time.Minute, "bound of everything that a case waits for; far longer than anything takes")
 	flagLevel     = flag.String("level", "extra", "which cases to run: must, should (and must), extra (all)")
 
 	// overlay as users get it, and with cgo, for --embedded-mode. Both are nil with

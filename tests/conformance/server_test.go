@@ -88,13 +88,15 @@ func (h host) start(t *testing.T, python string) *server {
 		t.Fatal(err)
 	}
 	running := h.program.Start(t, program.Config{
-		Args: append([]string{
+		Args: program.Patient(append([]string{
+			// Cases wait for one another; how long that may take is up to them.
+			"--request-timeout", "600", "--queue-timeout", "600",
 			"--python", python, "--application-type", "module", "--python-path", apps, "--document-root", root,
 			"--processes", strconv.Itoa(h.processes), "--threads", strconv.Itoa(h.threads), "--mount-point", mountPoint,
 			// A slow client may be this far behind before the application has to wait for it.
 			"--response-spool-size", "16M",
 			"--setenv", "CONFORMANCE_SET", "as it is", "--working-directory", t.TempDir(), "suite",
-		}, h.args...),
+		}, h.args...)...),
 		Env: []string{"CONFORMANCE_NOTES=" + t.TempDir(), "PYTHONDONTWRITEBYTECODE=1"},
 	})
 	s := &server{

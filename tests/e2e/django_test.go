@@ -33,10 +33,10 @@ func TestDjango(t *testing.T) {
 	}
 	eachInterpreter(t, func(t *testing.T, python interpreter) {
 		site := newDjangoSite(t, python)
-		s := overlay.Start(t, program.Config{Env: site.env, Args: []string{
+		s := overlay.Start(t, program.Config{Env: site.env, Args: program.Patient(
 			"--python", python.file, "--processes", "2", "--document-root", site.documentRoot,
 			"--application-type", "module", "--working-directory", site.project, "notebook.wsgi",
-		}})
+		)})
 		jar, err := cookiejar.New(nil)
 		if err != nil {
 			t.Fatal(err)

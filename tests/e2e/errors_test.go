@@ -109,7 +109,7 @@ func TestImportError(t *testing.T) {
 			t.Fatal(err)
 		}
 
-		s := overlay.Start(t, program.Config{Args: []string{"--python", python.file, "--document-root", htdocs, script}})
+		s := overlay.Start(t, program.Config{Args: program.Patient("--python", python.file, "--document-root", htdocs, script)})
 		client := load.Client{Addr: s.Addr}
 		defer client.Close()
 		file := func() {
@@ -160,7 +160,7 @@ func TestImportError(t *testing.T) {
 // nothing of the exception.
 func TestFaultyApplication(t *testing.T) {
 	eachInterpreter(t, func(t *testing.T, python interpreter) {
-		s := overlay.Start(t, program.Config{Args: []string{"--python", python.file, app("faulty.py")}})
+		s := overlay.Start(t, program.Config{Args: program.Patient("--python", python.file, app("faulty.py"))})
 		for _, row := range []struct {
 			target string
 			want   []string // one of these: a status of a complete response, or cut
@@ -216,7 +216,7 @@ func TestFaultyApplication(t *testing.T) {
 // has arrived: then nothing but a visible cut is honest.
 func TestCutResponse(t *testing.T) {
 	eachInterpreter(t, func(t *testing.T, python interpreter) {
-		s := overlay.Start(t, program.Config{Args: []string{"--python", python.file, app("faulty.py")}})
+		s := overlay.Start(t, program.Config{Args: program.Patient("--python", python.file, app("faulty.py"))})
 		for _, target := range []string{"raise-when-told", "die-when-told"} {
 			t.Run(target, func(t *testing.T) {
 				resp, err := http.Get(s.URL.String() + target)

@@ -46,7 +46,7 @@ def application(environ, start_response):
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			args := append([]string{"--python", row.python}, row.args...)
-			s := overlay.Start(t, program.Config{Args: append(args, script), Env: []string{"GOMAXPROCS=" + row.processors}})
+			s := overlay.Start(t, program.Config{Args: program.Patient(append(args, script)...), Env: []string{"GOMAXPROCS=" + row.processors}})
 			client := load.Client{Addr: s.Addr}
 			defer client.Close()
 			if o := client.Get("/"); string(o.Body) != row.want {

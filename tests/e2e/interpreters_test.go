@@ -20,10 +20,10 @@ import (
 func TestValidatedPlain(t *testing.T) {
 	megabyte := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
 	eachInterpreter(t, func(t *testing.T, python interpreter) {
-		s := overlay.Start(t, program.Config{Args: []string{
+		s := overlay.Start(t, program.Config{Args: program.Patient(
 			"--python", python.file, "--application-type", "module",
 			"--python-path", app(""), "--processes", "2", "--setenv", "E2E", "yes", "plain:validated",
-		}})
+		)})
 		for _, row := range []struct {
 			name, method, target, fields string
 			body                         []byte
@@ -101,10 +101,10 @@ func TestValidatedFlask(t *testing.T) {
 		t.Fatal(err)
 	}
 	eachInterpreter(t, func(t *testing.T, python interpreter) {
-		s := overlay.Start(t, program.Config{Args: []string{
+		s := overlay.Start(t, program.Config{Args: program.Patient(
 			"--python", python.file, "--application-type", "module", "--callable-object", "validated",
-			"--python-path", app(""), "--python-path", root + "/examples/flask", "guestbook",
-		}})
+			"--python-path", app(""), "--python-path", root+"/examples/flask", "guestbook",
+		)})
 		client := load.Client{Addr: s.Addr}
 		defer client.Close()
 		for _, step := range []struct {

@@ -23,7 +23,7 @@ func startRecorder(t *testing.T, args ...string) recorder {
 	t.Helper()
 	record := filepath.Join(t.TempDir(), "record")
 	args = append([]string{"--python", anInterpreter(t).file, "--setenv", "RECORD", record}, args...)
-	return recorder{overlay.Start(t, program.Config{Args: append(args, app("recorder.py"))}), record}
+	return recorder{overlay.Start(t, program.Config{Args: program.Patient(append(args, app("recorder.py"))...)}), record}
 }
 
 // workTarget returns the target of the request with this number.

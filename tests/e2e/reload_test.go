@@ -47,7 +47,7 @@ func startReload(t *testing.T, python interpreter, args ...string) *reloadSite {
 		s.write(name, text)
 	}
 	args = append([]string{"--python", python.file, "--processes", "2"}, args...)
-	s.Server = overlay.Start(t, program.Config{Args: append(args, "app.wsgi"), Dir: s.dir, Env: []string{"PYTHONDONTWRITEBYTECODE=1"}})
+	s.Server = overlay.Start(t, program.Config{Args: program.Patient(append(args, "app.wsgi")...), Dir: s.dir, Env: []string{"PYTHONDONTWRITEBYTECODE=1"}})
 	return s
 }
 
@@ -210,7 +210,7 @@ def application(environ, start_response):
 			}
 			write("WAIT = 0" + app)
 			args := append([]string{"--python", python.file, "--processes", "3", "--disable-reloading"}, row.args...)
-			s := overlay.Start(t, program.Config{Args: append(args, "app.wsgi"), Dir: dir})
+			s := overlay.Start(t, program.Config{Args: program.Patient(append(args, "app.wsgi")...), Dir: dir})
 			awaitStatus(t, s, "/", 200)
 			write("WAIT = " + row.wait + app)
 			for i := range 2 { // those of the start may still be under way at the first reload

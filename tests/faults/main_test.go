@@ -34,7 +34,7 @@ func start(t *testing.T, args ...string) (s *program.Server, script string) {
 	if err := os.WriteFile(script, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return overlay.Start(t, program.Config{Args: append(args, script)}), script
+	return overlay.Start(t, program.Config{Args: program.Patient(append(args, script)...)}), script
 }
 
 // under runs break while clients send requests for target, and returns the

@@ -47,7 +47,7 @@ func start(t *testing.T, args ...string) *site {
 		"--document-root", root, "--python", python(t), "--setenv", "RECORD", record,
 		"--limit-request-body", fmt.Sprint(bodyLimit),
 	}, args...)
-	return &site{overlay.Start(t, program.Config{Args: append(args, "testdata/echo.wsgi")}), record}
+	return &site{overlay.Start(t, program.Config{Args: program.Patient(append(args, "testdata/echo.wsgi")...)}), record}
 }
 
 // python returns an interpreter that ./test has prepared. Without any, the test is

@@ -91,7 +91,7 @@ func (h host) start(t *testing.T, app string, args ...string) *server {
 		p = cgoProgram
 		args = append(args, "--embedded-mode")
 	}
-	return &server{p.Start(t, program.Config{Args: args, Env: []string{"PYTHONDONTWRITEBYTECODE=1"}}), h}
+	return &server{p.Start(t, program.Config{Args: program.Patient(args...), Env: []string{"PYTHONDONTWRITEBYTECODE=1"}}), h}
 }
 
 // get returns status and body of a request for path. A response that is cut

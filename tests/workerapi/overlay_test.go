@@ -192,7 +192,7 @@ def application(environ, start_response):
 `,
 		}
 		write(t, dir, files)
-		s := &server{theProgram.Start(t, program.Config{Args: []string{"--python", h.python, "app.wsgi"}, Dir: dir}), h}
+		s := &server{theProgram.Start(t, program.Config{Args: program.Patient("--python", h.python, "app.wsgi"), Dir: dir}), h}
 		if status, body := s.get(t, "/"); status != 200 || body != "own module, express package, True" {
 			t.Errorf("status %d, %q\n%s", status, body, s.Log())
 		}
@@ -203,7 +203,7 @@ def application(environ, start_response):
 			"overlay/readme.txt": "",
 			"app.wsgi":           "import overlay\ndef application(e, s):\n    s('200 OK', [])\n    return [str(overlay.threads_per_process).encode()]\n",
 		})
-		s = &server{theProgram.Start(t, program.Config{Args: []string{"--python", h.python, "app.wsgi"}, Dir: plain}), h}
+		s = &server{theProgram.Start(t, program.Config{Args: program.Patient("--python", h.python, "app.wsgi"), Dir: plain}), h}
 		if status, body := s.get(t, "/"); status != 200 || body != "5" {
 			t.Errorf("with a folder overlay: status %d, %q\n%s", status, body, s.Log())
 		}

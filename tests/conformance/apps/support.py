@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 
 TEXT = [("Content-Type", "text/plain; charset=utf-8")]
 BINARY = [("Content-Type", "application/octet-stream")]
-DEADLINE = 30  # seconds until an application stops waiting for its client
+DEADLINE = 240  # seconds until an application stops waiting for its client, who is a little more patient
 
 NOTES = os.environ.get("CONFORMANCE_NOTES") or os.path.join(tempfile.gettempdir(), "wsgi-conformance-%d" % os.getuid())
 os.makedirs(NOTES, exist_ok=True)

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -42,6 +43,16 @@ type Config struct {
 	Args []string // --port 0 is added
 	Env  []string // added to the environment of the test
 	Dir  string   // working directory; "" means that of the test
+}
+
+// Patient returns args with a --startup-timeout that a busy machine does not use up: PyPy was
+// seen to take more than the 15 s that are the program's own. It is for what serves an
+// application.
+func Patient(args ...string) []string {
+	if slices.Contains(args, "--startup-timeout") {
+		return args
+	}
+	return append([]string{"--startup-timeout", "120"}, args...)
 }
 
 // Start starts the program and returns when it listens. The test fails when it
