@@ -6,6 +6,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"sync"
 
 	"overlay/http2"
 
@@ -19,18 +20,31 @@ type http2Stream struct {
 	conn   *http2Conn
 	ctx    fasthttp.RequestCtx
 	out    http2Writer
-	head   []byte // the head of the request, written as HTTP/1.1 has it
-	source bytes.Reader
-	reader *bufio.Reader
 
 	fields []http2.HeadField // of the response
 	length []byte            // value of Content-Length
 }
 
 func newHTTP2Stream(s *http2Server) *http2Stream {
-	// The head of HTTP/1 is longer than what was counted for HTTP/2 by a few bytes
-	// for each field.
-	return &http2Stream{server: s, conn: new(http2Conn), reader: bufio.NewReaderSize(nil, 4*maxHead)}
+	return &http2Stream{server: s, conn: new(http2Conn)}
+}
+
+// http2Head is what a head is read with. It is no part of a stream: those may wait, in
+// hundreds, and this is large.
+type http2Head struct {
+	text   []byte // of the head, written as HTTP/1.1 has it
+	source bytes.Reader
+	reader *bufio.Reader
+}
+
+// The head of HTTP/1 is longer than what was counted for HTTP/2 by a few bytes for each field.
+var http2Heads = sync.Pool{New: func() any { return &http2Head{reader: bufio.NewReaderSize(nil, 4*maxHead)} }}
+
+// read reads what is written in text.
+func (h *http2Head) read(header *fasthttp.RequestHeader) error {
+	h.source.Reset(h.text)
+	h.reader.Reset(&h.source)
+	return header.Read(h.reader)
 }
 
 // serve answers the request of st, with what failure means unless that is nil. It reports
@@ -92,7 +106,9 @@ func (x *http2Stream) readHead(st *http2.Stream) bool {
 	if !isToken(st.Method) || !isPrintable(target) || !isPrintable(host) {
 		return false
 	}
-	head := append(x.head[:0], st.Method...)
+	reader := http2Heads.Get().(*http2Head)
+	defer http2Heads.Put(reader)
+	head := append(reader.text[:0], st.Method...)
 	head = append(append(head, ' '), target...)
 	head = append(append(head, " HTTP/1.1\r\nHost: "...), host...)
 	cookies, hosts := false, 0
@@ -121,11 +137,9 @@ func (x *http2Stream) readHead(st *http2.Stream) bool {
 	case st.HasBody:
 		head = append(head, "\r\nTransfer-Encoding: chunked"...)
 	}
-	x.head = append(head, "\r\n\r\n"...)
-	x.source.Reset(x.head)
-	x.reader.Reset(&x.source)
+	reader.text = append(head, "\r\n\r\n"...)
 	header := &x.ctx.Request.Header
-	if header.Read(x.reader) != nil {
+	if reader.read(header) != nil {
 		return false
 	}
 	if !st.HasBody && st.ContentLength < 0 && !header.IsGet() && !header.IsHead() {

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -250,6 +251,51 @@ func TestHTTP2UnreadableHeads(t *testing.T) {
 			}
 			pollUntil(t, "the access log", func() bool { return strings.Contains(s.log.String()[before:], row.line) })
 		})
+	}
+}
+
+// A client may have many requests wait: each holds little of the server's memory.
+func TestHTTP2MemoryOfWaiting(t *testing.T) {
+	const conns, streams, limit = 5, 100, 32 << 10
+	entered, leave := make(chan struct{}), make(chan struct{})
+	s := startHTTP2(t, config{}, detached(func(ctx *fasthttp.RequestCtx) {
+		entered <- struct{}{}
+		<-leave
+		ctx.SetBodyString("answer")
+	}))
+	defer close(leave)
+	used := func() uint64 {
+		runtime.GC()
+		runtime.GC() // what pools keep is gone with the second
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc + m.StackInuse
+	}
+	before := used()
+	for range conns {
+		conn, err := tls.Dial("tcp", strings.TrimPrefix(s.url, "https://"), &tls.Config{RootCAs: s.ca.Pool(), NextProtos: []string{"h2"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		b := bytes.NewBufferString(nethttp2.ClientPreface)
+		framer := nethttp2.NewFramer(b, nil)
+		_ = framer.WriteSettings()
+		for i := range uint32(streams) {
+			// GET https://h/ of the static table
+			_ = framer.WriteHeaders(nethttp2.HeadersFrameParam{StreamID: 2*i + 1, BlockFragment: []byte("\x82\x87\x84\x41\x01h"), EndStream: true, EndHeaders: true})
+		}
+		if _, err := conn.Write(b.Bytes()); err != nil {
+			t.Fatal(err)
+		}
+		for range streams {
+			<-entered
+		}
+	}
+	if each := (int64(used()) - int64(before)) / (conns * streams); each > limit {
+		t.Errorf("a request that waits holds %d bytes, want %d at most", each, limit)
+	} else {
+		t.Logf("a request that waits holds %d bytes", each)
 	}
 }
 
