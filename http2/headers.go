@@ -88,7 +88,7 @@ func (c *Conn) classify(stream uint32) error {
 		b.bad = true
 	case st != nil:
 		b.purpose = forTrailers
-	case c.away && stream > c.lastID, c.wasReset(stream):
+	case c.away && stream > c.lastID, stream <= c.lastID && c.wasReset(stream):
 		b.purpose = forNothing
 	case stream <= c.lastID:
 		return connError{codeStreamClosed, "HEADERS on a stream that is over"}

@@ -54,3 +54,34 @@ func TestRequestsBehindALostOne(t *testing.T) {
 		t.Errorf("%d handlers were called, want 1", n)
 	}
 }
+
+// A client that hears late that its uploads are not wanted goes on with all of them, and ends
+// each with trailers. It has done nothing wrong.
+func TestUploadsThatEndEarly(t *testing.T) {
+	const uploads = DefaultMaxStreams
+	p := connect(t, Options{})
+	p.begin()
+	for i := range uint32(uploads) {
+		p.post(2*i+1, "/")
+	}
+	for i := range uint32(uploads) {
+		if code := p.resetCode(2*i + 1); code != codeNone {
+			t.Errorf("RST_STREAM %d on stream %d", code, 2*i+1)
+		}
+	}
+	p.mu.Lock()
+	p.frames = nil
+	p.mu.Unlock()
+	for i := range uint32(uploads) {
+		p.sendFrame(frameData, 0, 2*i+1, []byte("body"))
+		p.sendFrame(frameHeaders, flagEndHeaders|flagEndStream, 2*i+1, p.fields("trailer", "x"))
+	}
+	p.ping()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, f := range p.frames {
+		if f.kind == frameRSTStream || f.kind == frameGoAway {
+			t.Fatalf("got %s", describe(p.frames))
+		}
+	}
+}

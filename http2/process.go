@@ -162,8 +162,9 @@ func (c *Conn) reset(id uint32, code errorCode) {
 	c.resets[maxResets-1] = id
 }
 
-// maxResets is how many streams that were reset are remembered.
-const maxResets = 64
+// maxResets is how many streams that were reset are remembered: twice as many as a client has
+// under way, since it may begin others before it hears of the first.
+const maxResets = 2 * DefaultMaxStreams
 
 // wasReset reports whether the stream was reset from here. c.mu must be held.
 func (c *Conn) wasReset(id uint32) bool {

@@ -164,6 +164,8 @@ var rows = []row{
 	{name: "200 KB back", request: post("/echo", strings.Repeat("0123456789", 20000)), want: "200"},
 	{name: "200 KB of unknown length back", request: request{method: "POST", target: "/echo", body: strings.Repeat("0123456789", 20000), unknown: true}, want: "200"},
 	{name: "too much", request: post("/echo", strings.Repeat("x", 300001)), want: "413"},
+	{name: "too much of unknown length", request: request{method: "POST", target: "/seen", body: strings.Repeat("x", 300001), unknown: true}, want: "413"},
+	{name: "too much, and waits", request: request{method: "POST", target: "/seen", body: strings.Repeat("x", 300001), waits: true, fields: []string{"Expect: 100-continue"}}, want: "413"},
 	{name: "nobody reads it", request: post("/refuses", strings.Repeat("x", 1000)), want: "403"},
 	{name: "for a file, and waits", request: request{method: "POST", target: "/a.txt", body: "x", waits: true, fields: []string{"Expect: 100-continue"}}, want: "404"},
 	{name: "waits", request: request{method: "POST", target: "/seen", body: "body", waits: true, fields: []string{"Expect: 100-continue"}}, want: "200"},
