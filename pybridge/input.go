@@ -50,6 +50,7 @@ type feed struct {
 	body     Input
 	ours     *net.UnixConn
 	theirs   *os.File
+	reading  atomic.Bool // the application has asked for body, which has been read since
 	stopping atomic.Bool
 	done     chan struct{} // closed when body is not read any more
 }
@@ -96,9 +97,13 @@ func (in *feed) stop(x *exchange) {
 	}
 	x.mu.Lock()
 	x.bodyLost = x.bodyLost || x.gone // before the application can know
+	givenBack := x.givenBack
 	x.mu.Unlock()
 	in.stopping.Store(true)
-	in.body.Interrupt()
+	// A request that is given back goes to another worker process, with its body whole.
+	if !givenBack || in.reading.Load() {
+		in.body.Interrupt()
+	}
 	closeConn(in.ours)
 	<-in.done
 }
@@ -115,6 +120,9 @@ func (in *feed) run(x *exchange) {
 	var asked [1]byte
 	if _, err := io.ReadFull(in.ours, asked[:]); err != nil {
 		return // the application does not read it
+	}
+	if in.reading.Store(true); in.stopping.Load() {
+		return // one of the two sees the other
 	}
 	piece := pieces.Get().(*[4 + inputPiece + 4]byte)
 	defer pieces.Put(piece)

@@ -298,16 +298,25 @@ func TestInputWindow(t *testing.T) {
 // TestInputGivenBack: a request that comes back has lost nothing of its body.
 func TestInputGivenBack(t *testing.T) {
 	p := startPeer(t)
+	for _, first := range []bool{true, false} {
+		t.Run(fmt.Sprintf("closed first %t", first), func(t *testing.T) { giveBackInput(t, p, first) })
+	}
+}
+
+// giveBackInput gives a request back, closes its body before or after, and takes it again.
+func giveBackInput(t *testing.T, p *peer, closedFirst bool) {
 	body := newArriving(step{"whole", io.EOF})
 	s := serveBody(t, p.worker, body)
 	id, conn := p.bodyOf()
-	closeAll(conn)
+	if closedFirst {
+		closeAll(conn)
+	}
 	p.send(p.data, frameHeader{request: id, kind: frameGiveBack, flags: flagEnd | flagLast}, "")
 	if err := receive(t, "Serve returns", s.err); !errors.Is(err, ErrGivenBack) {
 		t.Fatalf("Serve = %v, want ErrGivenBack", err)
 	}
-	if got := body.reads.Load(); got != 0 {
-		t.Errorf("the body was read %d times", got)
+	if got := body.reads.Load(); got != 0 || body.stopped() {
+		t.Errorf("the body was read %d times, interrupted: %t; want neither", got, body.stopped())
 	}
 	s = serveBody(t, p.worker, body)
 	id, conn = p.bodyOf()
