@@ -113,6 +113,9 @@ def main(control_descriptor, data_descriptor, settings):
     pool.close()
     let_go()
     control.socket.close()
+    # The descriptor stays open until the process ends: its number must not become that of
+    # another file while a thread is about to read.
+    data_socket.detach()
     sys.stdout.flush()
     sys.stderr.flush()
     return 0

@@ -485,6 +485,3 @@ class Pool:
             self.socket.shutdown(SHUT_RDWR)
         except OSError:
             pass
-        # The descriptor stays open until the process ends: its number must not become
-        # that of another file while a thread is about to read.
-        self.socket.detach()
