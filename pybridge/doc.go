@@ -18,10 +18,16 @@
 // of bytes. Everything else goes on in worker/wsgi.py, so that the
 // rules and the words in the log are the same. A frame is a function call then.
 //
-// Requests take turns (embed_turn.go): one runs after the other as long as the application
-// only computes. Python has a thread for each thread of Go that has run it, for as long as that
-// lives. There are more of them than requests at once, by as many as Go has processors
-// at most (raiseProcessors), and so more values of a threading.local, such as database
+// Requests take turns (turns.c): as long as the application only computes, one thread runs one
+// after the other, and keeps the GIL meanwhile. Python has as many threads of its own as requests
+// may run at once, each for as long as the process lives, and tells Go what comes of a request
+// without calling it (notes.c): such a call would wait, with the GIL, for a processor of Go's.
+//
+// Waking a thread takes longer than an application of a few lines does. So while requests take
+// some microseconds (slowRequest), they run on threads of Go, as function calls. Python
+// has a thread for each thread of Go that has done so, too, for as long as that lives. Then there
+// are more of them than requests at once, by as many as Go has processors at most
+// (raiseProcessors), and so more values of a threading.local, such as database
 // connections. GOMAXPROCS in the environment keeps them fewer.
 //
 // # Sockets

@@ -46,18 +46,7 @@ func BenchmarkEmbedded(b *testing.B) {
 			}
 		})
 	})
-	b.Run("call", func(b *testing.B) {
-		ctx := contextOf(b, plainConn, head)
-		s, in := &scratch{out: make([]byte, outSize)}, new(input)
-		in.frame = appendRequest(in.frame[:0], 1, ctx, r, new(fieldList))
-		if err := in.describe(nil); err != nil {
-			b.Fatal(err)
-		}
-		b.ReportAllocs()
-		for b.Loop() {
-			if _, _, complete, err := s.run(in); !complete || err != nil {
-				b.Fatal(complete, err)
-			}
-		}
-	})
+	if !e.turns.quick() {
+		b.Error("the application is not found to be quick")
+	}
 }

@@ -14,18 +14,12 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"fmt"
-	"math"
 	"os"
 	"os/signal"
 	"runtime"
 	"runtime/cgo"
-	"strconv"
-	"sync/atomic"
 	"syscall"
 	"unsafe"
-
-	"golang.org/x/sys/unix"
 )
 
 // EmbeddedAvailable reports whether this build can host an interpreter.
@@ -138,95 +132,6 @@ func takenString(text *C.char) string {
 	return C.GoString(text)
 }
 
-// input is a request as it goes into Python. Like scratch it lies on the heap: the
-// stack of a goroutine may move while C calls back.
-type input struct {
-	frame   []byte // the request, as a frame
-	request C.struct_pyb_request
-}
-
-// scratch is the memory of one call into Python.
-type scratch struct {
-	out   []byte // the response
-	reply C.struct_pyb_reply
-}
-
-// outSize is room for a head, and for a body that fits into one piece.
-const outSize = wholeBody + 8<<10
-
-// describe fills in i.request from i.frame.
-func (i *input) describe(file *os.File) error {
-	h := readHeader(i.frame)
-	times := i.frame[frameHeaderSize:]
-	i.request = C.struct_pyb_request{
-		received: C.double(math.Float64frombits(binary.LittleEndian.Uint64(times))),
-		queued:   C.double(math.Float64frombits(binary.LittleEndian.Uint64(times[8:]))),
-		number:   C.uint32_t(h.request),
-		names:    C.size_t(h.names),
-		values:   C.size_t(h.head),
-		body:     C.size_t(h.length - requestTimes - h.names - h.head),
-		file:     -1,
-	}
-	if h.flags&flagHead != 0 {
-		i.request.is_head = 1
-	}
-	if file != nil {
-		fd, err := unix.FcntlInt(file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
-		if err != nil {
-			return fmt.Errorf("pybridge: pass the body's descriptor: %w", err)
-		}
-		i.request.file = C.int(fd) // closed by Python's file object, or by drop
-	}
-	return nil
-}
-
-// drop lets go of a request that will not be run.
-func (i *input) drop() {
-	if i.request.file >= 0 {
-		_ = unix.Close(int(i.request.file)) // it was only read
-		i.request.file = -1
-	}
-	i.shrink()
-}
-
-// shrink lets go of a frame that was larger than most.
-func (i *input) shrink() {
-	if cap(i.frame) > keepBuffer {
-		i.frame = nil
-	}
-}
-
-// run calls the application. complete says that the whole response is in head
-// and body; else it has gone to Embedded.take already.
-func (s *scratch) run(i *input) (head, body []byte, complete bool, err error) {
-	outcome := C.pyb_run(&i.request, (*C.char)(unsafe.Pointer(&i.frame[frameHeaderSize+requestTimes])),
-		(*C.char)(unsafe.Pointer(&s.out[0])), C.size_t(len(s.out)), &s.reply)
-	switch outcome {
-	case C.PYB_COMPLETE:
-		end := s.reply.head + s.reply.body
-		return s.out[:s.reply.head], s.out[s.reply.head:end], true, nil
-	case C.PYB_SENT:
-		return nil, nil, false, nil
-	}
-	if err := taken(s.reply.error); err != nil {
-		return nil, nil, false, err
-	}
-	return nil, nil, false, errors.New("run the request: no memory for a thread of Python")
-}
-
-// spent returns what the thread of the last request has spent: zero for a kernel
-// that does not say (schedstat), where every thread seems to wait.
-func (s *scratch) spent() (t threadTimes) {
-	thread := atomic.LoadInt32((*int32)(unsafe.Pointer(&s.reply.thread)))
-	text, err := os.ReadFile("/proc/self/task/" + strconv.Itoa(int(thread)) + "/schedstat")
-	if err != nil {
-		return t
-	}
-	// Not more than two numbers are there, if at all: what is missing counts as zero.
-	_, _ = fmt.Sscan(string(text), &t.computed, &t.queued)
-	return t
-}
-
 // readHeader reads the header of a frame that was made in this process. That of
 // a request may be larger than what readFrame takes.
 func readHeader(frame []byte) frameHeader {
@@ -253,6 +158,7 @@ func pyb_go_frame(handle C.uintptr_t, frame *C.char, length C.size_t, descriptor
 		}
 	}()
 	data := unsafe.Slice((*byte)(unsafe.Pointer(frame)), int(length))
+	e.readNotes() // what came before it
 	switch e.take(data, int(descriptor)) {
 	case takenIn:
 		return C.PYB_TAKEN

@@ -22,15 +22,24 @@ const (
 // take takes in a frame about a response that is not made the quick way. file
 // is a descriptor that goes with it, or -1; it stays the caller's.
 func (e *Embedded) take(frame []byte, file int) verdict {
+	x, v := e.takeIn(frame, file)
+	if x != nil {
+		x.signal()
+	}
+	return v
+}
+
+// takeIn is take that returns the exchange whose handler is to be told, or nil.
+func (e *Embedded) takeIn(frame []byte, file int) (*exchange, verdict) {
 	w := e.core
 	h, payload, _, err := readFrame(frame)
 	if err != nil {
 		w.opts.Logger.Error("embedded Python does not keep to the protocol", "worker", e.PID(), "error", err)
-		return nobody
+		return nil, nobody
 	}
 	x := w.lookup(h.request)
 	if x == nil {
-		return nobody
+		return nil, nobody
 	}
 	if h.kind != frameNote && h.flags&flagEnd == 0 {
 		x.mu.Lock()
@@ -39,9 +48,9 @@ func (e *Embedded) take(frame []byte, file int) verdict {
 		x.mu.Unlock()
 		switch {
 		case gone:
-			return nobody
+			return nil, nobody
 		case full:
-			return noRoom
+			return nil, noRoom
 		}
 	}
 	var in incoming
@@ -49,20 +58,20 @@ func (e *Embedded) take(frame []byte, file int) verdict {
 		again, err := unix.FcntlInt(uintptr(file), unix.F_DUPFD_CLOEXEC, 0)
 		if err != nil {
 			x.fail(fmt.Errorf("take over the file of a response: %w", err))
-			return nobody
+			return nil, nobody
 		}
 		in.descriptors = append(in.descriptors, os.NewFile(uintptr(again), "response file"))
 	}
 	if err := w.dispatch(&in, h, payload); err != nil {
 		w.opts.Logger.Error("embedded Python does not keep to the protocol", "worker", e.PID(), "error", err)
 		x.fail(ErrApplication)
-		return nobody
+		return nil, nobody
 	}
 	x.since.Store(int64(time.Since(epoch)))
-	if h.kind != frameNote && h.flags&flagEnd == 0 {
-		x.signal() // at the end run has more to say, and says it at once
+	if h.kind == frameNote || h.flags&flagEnd != 0 {
+		return nil, takenIn // at the end finished has more to say, and says it at once
 	}
-	return takenIn
+	return x, takenIn
 }
 
 // waitRoom waits until the client of the frame's request has taken some of its
@@ -88,18 +97,30 @@ func (e *Embedded) room(id uint32) chan struct{} {
 func (e *Embedded) steer(h frameHeader) {
 	switch h.kind {
 	case frameInterrupt:
+		e.leave(h.request)
 		// It has to wait for the GIL, which the request may hold.
 		go func() {
 			if stack := interrupt(h.request); stack != "" {
 				e.core.opts.Logger.Error("the application at the request timeout", "worker", e.PID(), "traceback", stack)
 			}
 		}()
-	case frameWindow, frameCancel:
+	case frameCancel:
+		e.leave(h.request)
+	case frameWindow:
 	default:
 		return
 	}
 	select {
 	case e.room(h.request) <- struct{}{}:
 	default:
+	}
+}
+
+// leave tells the thread of a request that nobody reads its response any more.
+func (e *Embedded) leave(id uint32) {
+	e.core.mu.Lock()
+	defer e.core.mu.Unlock()
+	if index := int(id & exchangeIndex); index < len(e.inFlight) && e.inFlight[index] != nil && e.inFlight[index].x.id == id {
+		e.inFlight[index].leave()
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,7 +30,8 @@ type Embedded struct {
 	mu    sync.Mutex      // guards what follows
 	rooms []chan struct{} // by index of an exchange: the client has taken some of its body
 
-	calls []*call // those that can be used again; guarded by core.mu
+	calls    []*call // those that can be used again; guarded by core.mu
+	inFlight []*call // by index of an exchange; guarded by core.mu
 }
 
 // interpreter is the one CPython of this process. It lives as long as the
@@ -87,8 +87,12 @@ func StartEmbedded(ctx context.Context, opts Options) (*Embedded, error) {
 		if err != nil {
 			return nil, err
 		}
-		e.turns.parallel = e.interpreter.about.FreeThreaded
+		if err := e.turns.open(opts.Threads, e.interpreter.about.FreeThreaded, e.finished); err != nil {
+			embedded.taken = false
+			return nil, err
+		}
 		raiseProcessors(opts.Threads)
+		go e.serveNotes()
 		go e.watchLock()
 		return e, nil
 	case <-ctx.Done():
@@ -106,7 +110,7 @@ func StartEmbedded(ctx context.Context, opts Options) (*Embedded, error) {
 const spareProcessors = 6
 
 // raiseProcessors gives Go a few processors more than there are, one for each thread
-// at most. Whoever calls Python keeps one, and Go's monitor takes it back from an
+// at most. A goroutine that runs a request keeps one, and Go's monitor takes it back from an
 // application that waits only after a while; until then what else is ready waits.
 // A GOMAXPROCS in the environment is left as it is.
 func raiseProcessors(threads int) {
@@ -125,7 +129,6 @@ func newEmbedded(opts Options) *Embedded {
 		process: &process{pid: os.Getpid(), ended: make(chan struct{})},
 		steer:   e.steer,
 	}
-	e.turns = turns{threads: opts.Threads, memory: turnForget, run: e.run, refuse: e.giveBack, spent: (*runner).spent}
 	return e
 }
 
@@ -237,9 +240,7 @@ func (e *Embedded) Usage() (cpu time.Duration, memory int64, err error) { return
 
 // Serve hands a request to the application; see Worker.Serve.
 //
-// The application runs on another goroutine, so that a response can be sent
-// while it is being made. That goroutine has nothing to do with a thread: it runs
-// on the one that this one has just now, and no thread has to be woken.
+// The application runs elsewhere (turns), so that a response can be sent while it is being made.
 func (e *Embedded) Serve(ctx *fasthttp.RequestCtx, r *Request, free func()) error {
 	in, err := openInput(r)
 	if err != nil {
@@ -269,8 +270,7 @@ func (e *Embedded) send(ctx *fasthttp.RequestCtx, r *Request, free func()) (*exc
 	w.watchDeadline(x)
 	c := e.call(x)
 	w.mu.Unlock()
-	c.frame = appendRequest(c.frame[:0], x.id, ctx, r, &x.fields)
-	if err := c.describe(r.File); err != nil {
+	if err := c.describe(appendRequest(c.buffer(), x.id, ctx, r, &x.fields), r.File); err != nil {
 		e.forget(c)
 		w.recycle(x)
 		return nil, err
@@ -281,13 +281,19 @@ func (e *Embedded) send(ctx *fasthttp.RequestCtx, r *Request, free func()) (*exc
 
 // call returns a call for x. core.mu must be held.
 func (e *Embedded) call(x *exchange) *call {
-	n := len(e.calls)
-	if n == 0 {
-		return &call{x: x}
+	var c *call
+	if n := len(e.calls); n > 0 {
+		c = e.calls[n-1]
+		e.calls = e.calls[:n-1]
+		c.x = x
+		c.join()
+	} else {
+		c = e.turns.newCall(x)
 	}
-	c := e.calls[n-1]
-	e.calls = e.calls[:n-1]
-	c.x = x
+	for len(e.inFlight) <= x.index() {
+		e.inFlight = append(e.inFlight, nil)
+	}
+	e.inFlight[x.index()] = c
 	return c
 }
 
@@ -295,80 +301,11 @@ func (e *Embedded) call(x *exchange) *call {
 func (e *Embedded) forget(c *call) {
 	e.core.forget(c.x)
 	e.core.mu.Lock()
+	if index := c.x.index(); e.inFlight[index] == c {
+		e.inFlight[index] = nil
+	}
 	e.calls = append(e.calls, c)
 	e.core.mu.Unlock()
-}
-
-// run runs the application for c, and tells the handler how it ended.
-func (e *Embedded) run(r *runner, c *call) {
-	x := c.x
-	x.mu.Lock()
-	over := x.failure != nil // its time is, or its client has gone
-	x.mu.Unlock()
-	if over {
-		c.drop()
-		e.end(c)
-		return
-	}
-	head, body, complete, err := e.enter(r, c)
-	x.mu.Lock()
-	switch {
-	case err != nil:
-		e.core.opts.Logger.Error("the application failed", "worker", e.PID(), "request", string(x.request), "error", err)
-		x.failure = ErrApplication
-	case complete && x.failure == nil:
-		x.head, x.hasHead = append(x.head, head...), true
-		x.failure = x.body.add(body)
-		x.last = true
-	}
-	x.mu.Unlock()
-	c.shrink()
-	e.end(c)
-}
-
-// enter runs the application. A panic on the way to it ends the request, and not the
-// process: this goroutine is nobody's handler.
-func (e *Embedded) enter(r *runner, c *call) (head, body []byte, complete bool, err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			head, body, complete, err = nil, nil, false, errPanic
-			e.panicked(cause)
-		}
-	}()
-	return r.run(&c.input)
-}
-
-func (e *Embedded) panicked(cause any) {
-	e.core.opts.Logger.Error("panic between the application and its request", "worker", e.PID(), "panic", cause, "stack", string(debug.Stack()))
-}
-
-// end tells the handler of a request that it has ended.
-func (e *Embedded) end(c *call) {
-	x := c.x
-	e.forget(c)
-	// The thread first: a client that has its answer finds it free.
-	x.free()
-	x.signal()
-	x.release()
-}
-
-// giveBack tells the handler of a request that has not been begun that it will not be.
-func (e *Embedded) giveBack(c *call) {
-	x := c.x
-	c.drop()
-	x.mu.Lock()
-	over := x.failure != nil // its handler has been told something else
-	if !over {
-		x.failure = ErrGivenBack
-	}
-	x.mu.Unlock()
-	if over {
-		e.end(c)
-		return
-	}
-	e.forget(c)
-	x.signal()
-	x.release()
 }
 
 // Stop refuses new requests, fails those in flight with ErrGone, and runs

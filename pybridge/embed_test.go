@@ -116,6 +116,8 @@ func TestInEmbedded(t *testing.T) {
 		{"deadlock", testDeadlock},
 		{"files", testFiles},
 		{"recursion", testRecursion},
+		{"turns", testTurns},
+		{"on threads of Go", testOnGo},
 		{"leaks", testLeaks},
 		{"stop", testStop},
 	} {

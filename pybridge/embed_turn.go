@@ -2,216 +2,144 @@
 
 package pybridge
 
+/*
+#include <stdlib.h>
+#include "pybridge.h"
+*/
+import "C"
+
 import (
+	"errors"
+	"os"
 	"sync"
 	"time"
 )
 
-const (
-	// turnTick is the time between two looks at requests that wait for their turn.
-	turnTick = time.Millisecond
-	// turnPatience is how long an application may compute before others run beside it:
-	// they only compete for the GIL.
-	turnPatience = 10 * time.Millisecond
-	// turnForget is for how many requests an application that waits is remembered at
-	// first, turnRemember when it waits each time it is tried.
-	turnForget   = 64
-	turnRemember = 512
-)
+// turnTick is the time between two looks at requests that wait for their turn.
+const turnTick = time.Millisecond
 
-// turns decides which goroutine runs which request. With a GIL, requests that only
-// compute cannot run side by side, and a thread that waits for the GIL costs more
-// than a quick request. So one runner leads: it runs what has come one after the
-// other, and who comes meanwhile waits as a goroutine.
-//
-// That is right only while the application computes. When the leader's request
-// waits, for a database say, another runner leads, and for some requests to come
-// each gets a runner of its own. While requests wait, a look each turnTick finds out.
+// slowRequest is what a request takes, in the mean, that is run on a thread of Python's own: a few
+// times of what it costs to wake that.
+const slowRequest = 30 * time.Microsecond
+
+// turns lets requests take their turns in Python, where turns.c decides on which thread: one that
+// belongs to it, as a rule. The requests of an application that answers within microseconds, less
+// than it takes to wake a thread, are run by runners here, on the threads that Go has.
 type turns struct {
-	threads  int
-	parallel bool                      // no GIL: every request gets a runner of its own
-	run      func(*runner, *call)      // runs a request
-	refuse   func(*call)               // gives back one for which there is no thread
-	spent    func(*runner) threadTimes // what the thread of its request has spent
+	c        *C.struct_pyb_turns
+	notes    *C.struct_pyb_notes
+	event    *os.File    // what wakes the reader of notes
+	finished func(*call) // is given each call that comes back from a runner
 
-	mu          sync.Mutex // guards what follows
-	first, last *call      // those that wait
-	idle        []*runner
-	running     int
-	leader      *runner // takes the next request when it has finished its own; nil when nobody does
-	begun       uint64  // requests that have been begun
-	eager       int     // requests that get a runner of their own
-	memory      int     // eager will be, the next time the application waits
+	mu    sync.Mutex  // guards what follows
+	calls []*call     // by index
+	idle  []*runner   // waiting for a turn
+	timer *time.Timer // the next look; nil before the first
 
-	timer  *time.Timer
-	armed  bool
-	seen   uint64      // begun at the last look
-	stuck  bool        // it was the same at the look before
-	since  time.Time   // when that was found
-	before threadTimes // what the leader's thread had spent then
+	reading sync.Mutex  // held by who empties notes, so that frames stay in order
+	touched []*exchange // by the notes that are being read
 }
 
-// call is a request on its way into Python.
-type call struct {
-	input
-	x    *exchange
-	next *call // that waits
+// runner is a goroutine that runs requests, one after the other, on the thread that it has just then.
+type runner struct{ wake chan *C.struct_pyb_runner }
+
+// open makes turns of so many requests at once, whose end finished is told of.
+func (t *turns) open(threads int, parallel bool, finished func(*call)) error {
+	side := C.int(0)
+	if parallel {
+		side = 1
+	}
+	t.finished = finished
+	t.notes = (*C.struct_pyb_notes)(C.malloc(C.sizeof_struct_pyb_notes))
+	*t.notes = C.struct_pyb_notes{}
+	if t.c = C.pyb_turns_new(C.unsigned(threads), side, t.notes); t.c == nil {
+		return errors.New("make the threads of Python: no memory, or no descriptor")
+	}
+	t.setSlow(slowRequest)
+	t.event = os.NewFile(uintptr(t.notes.event), "notes of Python")
+	return nil
 }
 
-// runner is a goroutine that runs requests, one after the other.
-type runner struct {
-	scratch
-	wake chan struct{}
-	call *call // to be run when it is woken
+// newCall returns a call for x.
+func (t *turns) newCall(x *exchange) *call {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c := newCall(len(t.calls))
+	c.x = x
+	t.calls = append(t.calls, c)
+	return c
 }
-
-// threadTimes is how long a thread has computed, and queued for a processor.
-type threadTimes struct{ computed, queued time.Duration }
 
 // enter runs c, at once or in its turn. It does not wait for that.
 func (t *turns) enter(c *call) {
+	c.passed.Store(true)
+	turn := C.pyb_submit(t.c, c.job)
+	if turn.runner != nil {
+		t.begin(turn.runner)
+	}
+	if turn.look != 0 {
+		t.arm()
+	}
+}
+
+// begin gives the request of r to an idle runner.
+func (t *turns) begin(r *C.struct_pyb_runner) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.leader == nil && t.running < t.threads {
-		t.begin(c)
-		return
-	}
-	if t.last == nil {
-		t.first = c
-	} else {
-		t.last.next = c
-	}
-	t.last = c
-	if !t.armed {
-		t.armed = true
-		t.seen = t.begun - 1 // the first look is at a request that may just have begun
-		t.arm(turnTick)
-	}
-}
-
-func (t *turns) arm(d time.Duration) {
-	if t.timer == nil {
-		t.timer = time.AfterFunc(d, t.look)
-		return
-	}
-	t.timer.Reset(d)
-}
-
-// begin gives c to an idle runner. t.mu must be held, there must be a thread.
-func (t *turns) begin(c *call) {
-	var r *runner
+	var idle *runner
 	if n := len(t.idle); n > 0 {
-		r = t.idle[n-1]
+		idle = t.idle[n-1]
 		t.idle = t.idle[:n-1]
-	} else {
-		r = &runner{wake: make(chan struct{}, 1)}
-		r.out = make([]byte, outSize)
-		go t.serve(r)
 	}
-	t.running++
-	t.lead(r)
-	r.call = c
-	r.wake <- struct{}{}
-}
-
-// lead notes that r begins a request. t.mu must be held.
-func (t *turns) lead(r *runner) {
-	t.begun++
-	t.leader = r
-	if t.parallel {
-		t.leader = nil
-	} else if t.eager > 0 {
-		t.eager--
-		t.leader = nil
+	t.mu.Unlock()
+	if idle == nil {
+		idle = &runner{wake: make(chan *C.struct_pyb_runner, 1)}
+		go t.serve(idle)
 	}
-}
-
-// fill begins waiting requests as long as nobody leads. t.mu must be held.
-func (t *turns) fill() {
-	for t.leader == nil && t.first != nil && t.running < t.threads {
-		t.begin(t.pop())
-	}
-}
-
-// pop returns the request that has waited longest, or nil. t.mu must be held.
-func (t *turns) pop() *call {
-	c := t.first
-	if c != nil {
-		if t.first = c.next; t.first == nil {
-			t.last = nil
-		}
-		c.next = nil
-	}
-	return c
+	idle.wake <- r
 }
 
 // serve is the life of a runner: it never ends, as the interpreter does not.
 func (t *turns) serve(r *runner) {
-	for range r.wake {
-		for c := r.call; c != nil; c = t.next(r) {
-			t.run(r, c)
+	more := (*C.int)(C.malloc(C.sizeof_int))
+	for turn := range r.wake {
+		for *more = 1; *more != 0; {
+			job := C.pyb_take_turn(turn, more)
+			t.finished(t.callOf(job))
 		}
+		t.mu.Lock()
+		t.idle = append(t.idle, r)
+		t.mu.Unlock()
 	}
 }
 
-// next returns the next request for r, which has finished one, or nil.
-func (t *turns) next(r *runner) *call {
+// callOf returns the call of a job that has come back.
+func (t *turns) callOf(job *C.struct_pyb_job) *call {
+	t.mu.Lock()
+	c := t.calls[job.index]
+	t.mu.Unlock()
+	c.passed.Load()
+	return c
+}
+
+// arm makes sure that there is a look.
+func (t *turns) arm() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.leader == r {
-		t.leader = nil
-		t.memory = turnForget // it has not waited
+	if t.timer == nil {
+		t.timer = time.AfterFunc(turnTick, t.look)
+		return
 	}
-	if t.leader == nil {
-		if c := t.pop(); c != nil {
-			t.lead(r)
-			t.fill()
-			return c
-		}
-	}
-	t.running--
-	t.idle = append(t.idle, r)
-	return nil
+	t.timer.Reset(turnTick)
 }
 
-// look finds out why requests wait, if none has been begun since the last look.
 func (t *turns) look() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.first == nil {
-		t.armed = false
-		return
-	}
-	now, leader := time.Now(), t.leader
-	switch {
-	case t.begun != t.seen:
-		t.seen, t.since, t.stuck = t.begun, now, false
-	case leader == nil: // every thread is in the application
-		for c := t.pop(); c != nil; c = t.pop() {
-			t.refuse(c)
-		}
-	case !t.stuck:
-		t.stuck, t.since, t.before = true, now, t.spent(leader)
-	default:
-		t.judge(now.Sub(t.since))
-	}
-	if t.armed = t.first != nil; t.armed {
-		t.arm(turnTick)
+	if C.pyb_look(t.c) != 0 {
+		t.arm()
 	}
 }
 
-// judge lets others run beside the leader, whose request has run for so long, if
-// they should. t.mu must be held.
-func (t *turns) judge(passed time.Duration) {
-	spent := t.spent(t.leader)
-	waited := passed - (spent.computed - t.before.computed) - (spent.queued - t.before.queued)
-	switch {
-	case waited*2 > passed:
-		t.eager = t.memory
-		t.memory = min(2*t.memory, turnRemember)
-	case passed < turnPatience:
-		return
-	}
-	t.leader = nil
-	t.fill()
-}
+// setSlow says what is slow.
+func (t *turns) setSlow(d time.Duration) { C.pyb_turns_slow(t.c, C.longlong(d.Nanoseconds())) }
+
+// quick reports whether requests are run on threads of Go.
+func (t *turns) quick() bool { return C.pyb_quick(t.c) != 0 }

@@ -4,277 +4,297 @@ package pybridge
 
 import (
 	"errors"
-	"math/rand/v2"
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
 
-// turnsTest is turns whose requests are functions of the test instead of Python.
-type turnsTest struct {
-	turns
-	mu      sync.Mutex // guards what follows
-	work    map[*call]func()
-	refused chan *call
-}
+// anySpeed is what no request of a test takes that does not wait, on any machine.
+const anySpeed = time.Second
 
-func newTurnsTest(threads int) *turnsTest {
-	s := &turnsTest{work: map[*call]func(){}, refused: make(chan *call, 100)}
-	s.turns = turns{
-		threads: threads, memory: turnForget,
-		run: func(_ *runner, c *call) {
-			s.mu.Lock()
-			f := s.work[c]
-			s.mu.Unlock()
-			f()
-		},
-		refuse: func(c *call) { s.refused <- c },
-		spent:  func(*runner) threadTimes { return threadTimes{} }, // every thread waits
+// besides returns another Embedded in the interpreter of s, with turns of its own for so many
+// requests at once. What it runs must not leave the quick way: frames go to s.
+func (s *inside) besides(t *testing.T, threads int, parallel bool) *Embedded {
+	e := newEmbedded(s.e.core.opts)
+	e.interpreter = s.e.interpreter
+	if err := e.turns.open(threads, parallel, e.finished); err != nil {
+		t.Fatal(err)
 	}
-	return s
+	go e.serveNotes()
+	return e
 }
 
-// ask enters a request that is f, and returns it.
-func (s *turnsTest) ask(f func()) *call {
-	c := new(call)
-	s.mu.Lock()
-	s.work[c] = f
-	s.mu.Unlock()
-	s.enter(c)
-	return c
+// begin serves GET target, and returns what Serve will return.
+func (e *Embedded) begin(t *testing.T, target string) <-chan error {
+	path, _, _ := strings.Cut(target, "?")
+	ctx := contextOf(t, plainConn, "GET "+target+" HTTP/1.1\r\nHost: h\r\n\r\n")
+	ended := make(chan error, 1)
+	go func() {
+		err := e.Serve(ctx, &Request{Path: []byte(path)}, func() {})
+		if body := string(ctx.Response.Body()); err == nil && body != "Hello world\n" {
+			err = fmt.Errorf("body %q", body)
+		}
+		ended <- err
+	}()
+	return ended
 }
 
-// TestTurnsOneByOne: requests that do not wait never run side by side.
-func TestTurnsOneByOne(t *testing.T) {
-	s := newTurnsTest(4)
-	s.armed = true // so that nobody looks: a busy machine can make anything wait
-	var inside, beside atomic.Int32
+// insist serves GET target, again when it is given back: on a busy machine a thread may take
+// longer than a look to be free.
+func (e *Embedded) insist(t *testing.T, target string) {
+	t.Helper()
+	err := ErrGivenBack
+	for errors.Is(err, ErrGivenBack) {
+		err = receive(t, "GET "+target, e.begin(t, target))
+	}
+	if err != nil {
+		t.Fatalf("GET %s: %v", target, err)
+	}
+}
+
+// fifo makes a FIFO for the view waits. The view is in the application once open has returned.
+func fifo(t *testing.T) (name string, open func() *os.File) {
+	t.Helper()
+	name = filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(name, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name, func() *os.File {
+		file, err := os.OpenFile(name, os.O_WRONLY, 0) // waits for its reader
+		if err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+}
+
+func testTurns(t *testing.T, s *inside) {
+	for _, tt := range []struct {
+		name string
+		run  func(*testing.T, *inside)
+	}{
+		{"requests that wait run side by side", func(t *testing.T, s *inside) { testMeet(t, s.besides(t, 3, false), "side=3") }},
+		{"without a GIL all run side by side", func(t *testing.T, s *inside) {
+			e := s.besides(t, 3, true)
+			e.turns.setSlow(anySpeed)
+			testMeet(t, e, "parallel=3")
+			for range 300 {
+				e.insist(t, "/hello")
+			}
+			if e.turns.quick() {
+				t.Error("a thread of Go would run them one by one")
+			}
+		}},
+		{"short waits are found out, too", testPauses},
+		{"what there is no thread for is given back", testRefused},
+		{"a request that computes holds nobody up for ever", testComputes},
+		{"an answer does not wait for the next request", testHeld},
+		{"quick requests run on threads of Go, others do not", testQuickAndSlow},
+	} {
+		t.Run(tt.name, func(t *testing.T) { tt.run(t, s) })
+	}
+}
+
+// testMeet: three requests wait for each other, and so do three more at once.
+func testMeet(t *testing.T, e *Embedded, name string) {
+	for range 2 {
+		var ended []<-chan error
+		for range 3 {
+			ended = append(ended, e.begin(t, "/meet?"+name))
+		}
+		for _, c := range ended {
+			if err := receive(t, "an answer", c); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// testPauses: each request waits, but not for so long that a look finds it.
+func testPauses(t *testing.T, s *inside) {
+	e := s.besides(t, 3, false)
 	var all sync.WaitGroup
-	for range 8 {
+	for range 3 {
 		all.Go(func() {
 			for range 200 {
-				done := make(chan struct{})
-				s.ask(func() {
-					if inside.Add(1) > 1 {
-						beside.Add(1)
-					}
-					inside.Add(-1)
-					close(done)
-				})
-				receive(t, "its turn", done)
-			}
-		})
-	}
-	all.Wait()
-	if n := beside.Load(); n > 0 {
-		t.Errorf("%d requests ran beside another", n)
-	}
-}
-
-// TestTurnsWaiting: who waits does not hold up the others, and those to come get a
-// runner at once; of more than there are threads the rest is given back.
-func TestTurnsWaiting(t *testing.T) {
-	s := newTurnsTest(3)
-	begun, release := make(chan int, 10), make(chan struct{})
-	wait := func(number int) func() {
-		return func() {
-			begun <- number
-			<-release
-		}
-	}
-	for i := range 3 {
-		s.ask(wait(i))
-	}
-	for range 3 {
-		receive(t, "a request begins", begun)
-	}
-	for range 3 {
-		c := s.ask(wait(9))
-		if got := receive(t, "a request comes back", s.refused); got != c {
-			t.Error("another request came back")
-		}
-	}
-	close(release)
-	done := make(chan struct{})
-	s.ask(func() { close(done) })
-	select {
-	case <-done:
-	case <-s.refused: // the threads had not ended yet
-		waitFor(t, "the threads are free", func() bool {
-			s.turns.mu.Lock()
-			defer s.turns.mu.Unlock()
-			return s.running == 0
-		})
-		s.ask(func() { close(done) })
-		receive(t, "a request afterwards", done)
-	case <-time.After(time.Minute):
-		t.Fatal("no request runs afterwards")
-	}
-	if len(begun) != 0 {
-		t.Error("a request that was given back has run")
-	}
-}
-
-// TestTurnsComputing: a request that computes holds up the others for turnPatience
-// and no longer, and they are not told to run side by side after that.
-func TestTurnsComputing(t *testing.T) {
-	s := newTurnsTest(2)
-	s.turns.spent = func(*runner) threadTimes { return threadTimes{computed: time.Since(epoch)} }
-	begun, release := make(chan struct{}), make(chan struct{})
-	s.ask(func() {
-		close(begun)
-		<-release
-	})
-	receive(t, "the first request begins", begun)
-	from, beside := time.Now(), make(chan time.Duration, 1)
-	s.ask(func() { beside <- time.Since(from) })
-	if passed := receive(t, "another runs beside it", beside); passed < turnPatience {
-		t.Errorf("that took %v, want at least %v", passed, turnPatience)
-	}
-	s.turns.mu.Lock()
-	eager := s.eager
-	s.turns.mu.Unlock()
-	if eager != 0 {
-		t.Errorf("%d requests get runners of their own, want none", eager)
-	}
-	close(release)
-}
-
-// TestTurnsMemory: an application that waits each time is remembered longer, and
-// one that does not is forgotten.
-func TestTurnsMemory(t *testing.T) {
-	s := newTurnsTest(2)
-	want := turnForget
-	for range 6 {
-		s.turns.mu.Lock()
-		s.eager = 0
-		s.turns.mu.Unlock()
-		release, beside := make(chan struct{}), make(chan struct{})
-		ended := make(chan struct{})
-		s.ask(func() {
-			<-release
-			close(ended)
-		})
-		s.ask(func() { close(beside) })
-		receive(t, "the second request runs", beside)
-		s.turns.mu.Lock()
-		got := s.eager
-		s.turns.mu.Unlock()
-		if got != want-1 { // beside took one
-			t.Errorf("remembered for %d requests, want %d", got, want-1)
-		}
-		want = min(2*want, turnRemember)
-		close(release)
-		receive(t, "the first request ends", ended)
-		waitFor(t, "the threads are free", func() bool {
-			s.turns.mu.Lock()
-			defer s.turns.mu.Unlock()
-			return s.running == 0
-		})
-	}
-	s.turns.mu.Lock()
-	s.eager = 0
-	s.turns.mu.Unlock()
-	done := make(chan struct{})
-	s.ask(func() { close(done) })
-	receive(t, "a quick request", done)
-	waitFor(t, "it is forgotten", func() bool {
-		s.turns.mu.Lock()
-		defer s.turns.mu.Unlock()
-		return s.memory == turnForget
-	})
-}
-
-// TestTurnsParallel: without a GIL nobody waits for anybody.
-func TestTurnsParallel(t *testing.T) {
-	s := newTurnsTest(3)
-	s.parallel = true
-	var meet sync.WaitGroup
-	meet.Add(3)
-	met := make(chan struct{}, 3)
-	for range 3 {
-		s.ask(func() {
-			meet.Done()
-			meet.Wait()
-			met <- struct{}{}
-		})
-	}
-	for range 3 {
-		receive(t, "three requests meet", met)
-	}
-}
-
-// TestTurnsNothingLost: each request runs once, or is given back once.
-func TestTurnsNothingLost(t *testing.T) {
-	s := newTurnsTest(3)
-	var ran, back, most, inside atomic.Int32
-	stop := make(chan struct{})
-	var collector sync.WaitGroup
-	collector.Go(func() {
-		for {
-			select {
-			case <-s.refused:
-				back.Add(1)
-			case <-stop:
-				return
-			}
-		}
-	})
-	const clients, each = 6, 150
-	var all sync.WaitGroup
-	for seed := range clients {
-		all.Go(func() {
-			random := rand.New(rand.NewPCG(uint64(seed), 1))
-			for range each {
-				pause := time.Duration(0)
-				if random.IntN(10) == 0 {
-					pause = time.Duration(random.IntN(4)) * time.Millisecond
+				if err := <-e.begin(t, "/pauses"); err != nil && !errors.Is(err, ErrGivenBack) {
+					t.Error(err)
 				}
-				s.ask(func() {
-					n := inside.Add(1)
-					for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
-					}
-					time.Sleep(pause) // the application waits
-					inside.Add(-1)
-					ran.Add(1)
-				})
 			}
 		})
 	}
 	all.Wait()
-	waitFor(t, "every request has ended", func() bool { return ran.Load()+back.Load() == clients*each })
-	close(stop)
-	collector.Wait()
-	waitFor(t, "the threads are free", func() bool {
-		s.turns.mu.Lock()
-		defer s.turns.mu.Unlock()
-		return s.running == 0 && s.first == nil && s.last == nil && s.leader == nil
-	})
-	if ran.Load()+back.Load() != clients*each {
-		t.Errorf("%d ran and %d came back, of %d", ran.Load(), back.Load(), clients*each)
+	e.insist(t, "/paused_together")
+}
+
+func testRefused(t *testing.T, s *inside) {
+	e := s.besides(t, 2, false)
+	var ended []<-chan error
+	var held []*os.File
+	for range 2 {
+		name, open := fifo(t)
+		ended = append(ended, e.begin(t, "/waits?"+name))
+		held = append(held, open())
 	}
-	if most.Load() > 3 {
-		t.Errorf("%d requests at once, want 3 at most", most.Load())
+	for range 3 {
+		if err := receive(t, "a third request", e.begin(t, "/hello")); !errors.Is(err, ErrGivenBack) {
+			t.Errorf("a third request = %v, want ErrGivenBack", err)
+		}
+	}
+	for i, c := range ended {
+		closeAll(held[i])
+		if err := receive(t, "an answer", c); err != nil {
+			t.Error(err)
+		}
+	}
+	e.insist(t, "/hello")
+}
+
+func testComputes(t *testing.T, s *inside) {
+	e := s.besides(t, 2, false)
+	name := filepath.Join(t.TempDir(), "begun")
+	ended := e.begin(t, "/computes?"+name)
+	waitFor(t, "it computes", func() bool {
+		_, err := os.Stat(name)
+		return err == nil
+	})
+	e.insist(t, "/tell?"+name)
+	if err := receive(t, "the answer", ended); err != nil {
+		t.Error(err)
 	}
 }
 
-// TestTurnPanic: a panic on the way into Python ends its request, and the thread is free.
-func TestTurnPanic(t *testing.T) {
+// testHeld: a thread of Python keeps quick answers for a moment, so as to tell of several at once.
+// It must not while it is in an application that waits.
+func testHeld(t *testing.T, s *inside) {
+	e := s.besides(t, 2, false)
+	for range 5 {
+		name, open := fifo(t)
+		waits, busy := make(chan error, 1), e.begin(t, "/busy")
+		go func() { // mostly, it waits behind the other one; until it is begun
+			err := ErrGivenBack
+			for errors.Is(err, ErrGivenBack) {
+				err = <-e.begin(t, "/waits?"+name)
+			}
+			waits <- err
+		}()
+		if err := receive(t, "the answer before it", busy); err != nil {
+			t.Error(err)
+		}
+		file := open()
+		e.insist(t, "/busy")
+		closeAll(file)
+		if err := receive(t, "the answer that waits", waits); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func testQuickAndSlow(t *testing.T, s *inside) {
+	e := s.besides(t, 3, false)
+	until := func(target string, quick bool) {
+		t.Helper()
+		waitFor(t, fmt.Sprintf("after many %s quick is %v", target, quick), func() bool {
+			for range 50 {
+				e.insist(t, target)
+			}
+			return e.turns.quick() == quick
+		})
+	}
+	until("/busy", false)
+	e.turns.setSlow(anySpeed)
+	until("/hello", true)
+	e.turns.setSlow(slowRequest)
+	until("/busy", false)
+	e.turns.setSlow(anySpeed)
+	until("/busy", true)
+	testMeet(t, e, "quick=3") // on such a thread a request that waits is not in the way either
+}
+
+// testOnGo: what the other tests have seen on threads of Python's own is so on those of Go.
+func testOnGo(t *testing.T, s *inside) {
+	s.e.turns.setSlow(anySpeed)
+	defer s.e.turns.setSlow(slowRequest)
+	for _, run := range []func(*testing.T, *inside){testBody, testBlocks, testFailures, testFiles} {
+		waitFor(t, "quick requests", func() bool {
+			for range 50 {
+				s.get(t, "/hello")
+			}
+			return s.e.turns.quick()
+		})
+		run(t, s)
+	}
+}
+
+// TestTurnOutcomes: what becomes of a call reaches its handler, frees its thread once, and leaves no
+// descriptor behind.
+func TestTurnOutcomes(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		set   func(*call)
+		want  error
+		freed int
+		log   string
+	}{
+		{"complete", func(c *call) { c.job.outcome = 0 }, nil, 1, ""},
+		{"sent, without an end", func(c *call) { c.job.outcome = 1 }, ErrApplication, 1, "ended before its response did"},
+		{"refused", func(c *call) { c.job.outcome = 2 }, ErrGivenBack, 0, ""},
+		{"dropped", func(c *call) { c.job.outcome, c.x.failure = 3, ErrClientGone }, ErrClientGone, 1, ""},
+		{"refused and gone", func(c *call) { c.job.outcome, c.x.failure = 2, ErrClientGone }, ErrClientGone, 1, ""},
+		{"failed", func(c *call) { c.job.outcome = -1 }, ErrApplication, 1, "no memory"},
+		// A panic ends the request, not the process.
+		{"longer than there is room", func(c *call) { c.job.reply.head = outSize + 1 }, ErrApplication, 1, "slice bounds out of range"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			rec := &record{}
+			e := newEmbedded(Options{Logger: rec.logger(), Threads: 1, ResponseBuffer: minResponseBuffer})
+			freed := 0
+			e.core.mu.Lock()
+			x := e.core.acquire(func() { freed++ })
+			c := e.call(x)
+			e.core.mu.Unlock()
+			tt.set(c)
+			e.finished(c)
+			x.mu.Lock()
+			defer x.mu.Unlock()
+			if freed != tt.freed || !errors.Is(x.failure, tt.want) {
+				t.Errorf("freed %d times, failure %v; want %d, %v", freed, x.failure, tt.freed, tt.want)
+			}
+			if log := rec.logged(); !strings.Contains(log, tt.log) || tt.log == "" && log != "" {
+				t.Errorf("the log says %q, want %q", log, tt.log)
+			}
+		})
+	}
+}
+
+// TestTurnLeave: a request is dropped when its client goes or its time is over, and another one that
+// has its place is not.
+func TestTurnLeave(t *testing.T) {
 	rec := &record{}
 	e := newEmbedded(Options{Logger: rec.logger(), Threads: 1, ResponseBuffer: minResponseBuffer})
-	freed := 0
 	e.core.mu.Lock()
-	x := e.core.acquire(func() { freed++ })
+	x := e.core.acquire(func() {})
+	c := e.call(x)
 	e.core.mu.Unlock()
-	e.run(&runner{}, &call{x: x}) // without a frame, which no request is
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if freed != 1 || !errors.Is(x.failure, ErrApplication) {
-		t.Errorf("freed %d times, failure %v", freed, x.failure)
-	}
-	if log := rec.logged(); !strings.Contains(log, "index out of range") || !strings.Contains(log, "embed_serve.go") {
-		t.Errorf("the log says %q", log)
+	for _, tt := range []struct {
+		name string
+		id   uint32
+		kind frameKind
+		want bool
+	}{
+		{"another request", x.id + exchangeGeneration, frameCancel, false},
+		{"no such index", x.id + 1, frameCancel, false},
+		{"room", x.id, frameWindow, false},
+		{"cancel", x.id, frameCancel, true},
+	} {
+		e.steer(frameHeader{request: tt.id, kind: tt.kind})
+		if got := c.job.gone != 0; got != tt.want {
+			t.Errorf("%s: gone is %v, want %v", tt.name, got, tt.want)
+		}
 	}
 }

@@ -34,6 +34,7 @@ struct pyb_thread {
 	unsigned long ident; /* threading.get_ident() */
 	int kernel;          /* gettid() */
 	struct pyb_shape shapes[PYB_SHAPES];
+	struct pyb_job *job; /* that it runs, or NULL; its own */
 
 	_Atomic unsigned long long running; /* the request that it runs, see interp.c; 0 for none */
 	struct pyb_thread *next, *previous;
@@ -58,6 +59,24 @@ extern struct pyb_program pyb_program;
  * NULL when there is no memory for that. pyb_leave gives the GIL back. */
 struct pyb_thread *pyb_enter(void);
 void pyb_leave(struct pyb_thread *thread);
+
+/* pyb_run runs the application for one request, close() of its response included, and returns
+ * what becomes of the job. Needs the GIL. */
+int pyb_run(struct pyb_thread *thread, const struct pyb_request *request, const char *frame, char *out,
+	    size_t capacity, struct pyb_reply *reply);
+
+/* pyb_notes_open makes notes->event: 0, or -1. pyb_notes_add adds to the list, and
+ * pyb_notes_tell wakes Go for it. All are for any thread, with the GIL or without. */
+int pyb_notes_open(struct pyb_notes *notes);
+void pyb_notes_add(struct pyb_notes *notes, struct pyb_note *note);
+void pyb_notes_tell(struct pyb_notes *notes);
+
+/* pyb_send_later sends a copy of a frame of the job's response as a note: PYB_TAKEN, PYB_GONE, or
+ * PYB_FULL when it has to go by pyb_go_frame. For the job's thread. */
+int pyb_send_later(struct pyb_job *job, const char *frame, size_t length);
+
+/* pyb_job returns the job that the calling thread runs if its number is this one, or NULL. */
+struct pyb_job *pyb_job(uint32_t number);
 
 /* pyb_begin and pyb_end mark what a thread runs, for pyb_interrupt. pyb_end takes
  * back an exception that is still to be raised. Both need the GIL. */

@@ -103,6 +103,12 @@ long long pyb_running(void)
 	return running == 0 ? -1 : (long long)(running & UINT32_MAX);
 }
 
+struct pyb_job *pyb_job(uint32_t number)
+{
+	struct pyb_job *job = self == NULL ? NULL : self->job;
+	return job != NULL && job->request.number == number ? job : NULL;
+}
+
 /* running_thread returns the thread that runs the request; threads_lock must be held. */
 static struct pyb_thread *running_thread(uint32_t number)
 {

@@ -9,11 +9,29 @@
 
 static uintptr_t go_side; /* cgo.Handle of the Embedded: first argument of each pyb_go_ function */
 
+/* send_note sends a frame as a note, as pyb_send_later does, if it may. PYB_FULL: the frame, and
+ * all of the response that follows, has to go by pyb_go_frame, which knows how much Go holds. */
+static int send_note(const char *frame, ptrdiff_t length, int file)
+{
+	const unsigned char *number = (const unsigned char *)frame + 4; /* little endian, see frame.go */
+	struct pyb_job *job = length < 16 ? NULL : pyb_job((uint32_t)number[0] | (uint32_t)number[1] << 8 |
+							    (uint32_t)number[2] << 16 | (uint32_t)number[3] << 24);
+	if (job == NULL || job->notes == NULL)
+		return PYB_FULL;
+	int sent = file >= 0 ? PYB_FULL : pyb_send_later(job, frame, (size_t)length);
+	if (sent == PYB_FULL)
+		job->notes = NULL;
+	return sent;
+}
+
 /* send_frame hands a frame to Go and waits while Go holds enough of that
  * response. Returns PYB_TAKEN or PYB_GONE. The GIL is free meanwhile. */
 static int send_frame(const char *frame, ptrdiff_t length, int file)
 {
 	pyb_check_fork();
+	int noted = send_note(frame, length, file);
+	if (noted != PYB_FULL)
+		return noted;
 	for (;;) {
 		int answer = pyb_go_frame(go_side, (char *)frame, (size_t)length, file);
 		if (answer != PYB_FULL)

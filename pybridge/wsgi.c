@@ -25,7 +25,7 @@ static PyObject *time_keys[2 * TIMES];
 /* A call is the start_response of one request, an object of Python. Behind the
  * fields of every object, whose size differs between builds, is this: */
 struct call {
-	char *out; /* borrowed from Go; NULL when the request is over */
+	char *out; /* borrowed from the job; NULL when the request is over */
 	size_t capacity;
 	size_t head;         /* bytes of out that are the head; 0 before start_response */
 	long long declared;  /* Content-Length, or -1 */
@@ -516,16 +516,12 @@ static PyObject *make_call(const struct pyb_request *request, char *out, size_t 
 	return object;
 }
 
-int pyb_run(const struct pyb_request *request, const char *frame, char *out, size_t capacity,
-	    struct pyb_reply *reply)
+int pyb_run(struct pyb_thread *thread, const struct pyb_request *request, const char *frame, char *out,
+	    size_t capacity, struct pyb_reply *reply)
 {
 	int outcome = PYB_FAILED;
 	reply->error = NULL;
 	PyObject *environ = NULL, *input = NULL, *object = NULL, *result = NULL;
-	struct pyb_thread *thread = pyb_enter();
-	if (thread == NULL)
-		return PYB_FAILED;
-	__atomic_store_n(&reply->thread, thread->kernel, __ATOMIC_RELAXED);
 	input = pyb_input(request, frame + request->names + request->values);
 	environ = make_environ(thread, request, frame);
 	object = make_call(request, out, capacity);
@@ -550,6 +546,5 @@ out:
 	py.Py_DecRef(object);
 	py.Py_DecRef(environ);
 	py.Py_DecRef(input);
-	pyb_leave(thread);
 	return outcome;
 }

@@ -267,5 +267,66 @@ def holds(environ, start_response):
     return hello(environ, start_response)
 
 
+meetings = {}
+
+
+def meet(environ, start_response):
+    """Waits until as many requests are here as ?name=number says."""
+    name = environ["QUERY_STRING"]
+    meetings.setdefault(name, threading.Barrier(int(name.partition("=")[2]))).wait(60)
+    return hello(environ, start_response)
+
+
+def waits(environ, start_response):
+    """Waits, without the GIL, until the other end of the FIFO is closed."""
+    with open(environ["QUERY_STRING"], "rb") as fifo:
+        fifo.read()
+    return hello(environ, start_response)
+
+
+pausing = [0, 0]  # requests in pauses, and the most there have been
+
+
+def pauses(environ, start_response):
+    """Waits for less time than passes between two looks."""
+    pausing[0] += 1
+    pausing[1] = max(pausing)
+    time.sleep(0.0005)
+    pausing[0] -= 1
+    return hello(environ, start_response)
+
+
+def paused_together(environ, start_response):
+    assert pausing[1] > 1, "one after the other"
+    return hello(environ, start_response)
+
+
+told = set()
+
+
+def computes(environ, start_response):
+    """Makes the file and computes, with the GIL, until another request tells it to end."""
+    name = environ["QUERY_STRING"]
+    open(name, "w").close()
+    end = time.monotonic() + 60
+    while name not in told:
+        if time.monotonic() > end:
+            raise TimeoutError(name)
+    return hello(environ, start_response)
+
+
+def tell(environ, start_response):
+    told.add(environ["QUERY_STRING"])
+    return hello(environ, start_response)
+
+
+def busy(environ, start_response):
+    """Computes for longer than threads of Go are to be kept."""
+    end = time.perf_counter() + 0.0002
+    while time.perf_counter() < end:
+        pass
+    return hello(environ, start_response)
+
+
 def application(environ, start_response):
     return globals()[environ["PATH_INFO"].strip("/") or "hello"](environ, start_response)
