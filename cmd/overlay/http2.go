@@ -134,14 +134,21 @@ func detached(next fasthttp.RequestHandler) fasthttp.RequestHandler {
 func (h *hygiene) handleStream(ctx *fasthttp.RequestCtx) {
 	defer h.recoverPanic(ctx)
 	if why := refusalOf(&ctx.Request.Header); why != accepted {
-		h.refuse(ctx, why)
+		h.refuseStream(ctx, why)
 		return
 	}
 	if target := ctx.Request.Header.RequestURI(); len(target) == 1 && target[0] == '*' {
 		ctx.SetStatusCode(fasthttp.StatusNoContent)
 	} else if h.checkTarget != nil && h.checkTarget(ctx) != nil {
-		h.refuse(ctx, refusedTargetEscape)
+		h.refuseStream(ctx, refusedTargetEscape)
 	} else {
 		h.next(ctx)
 	}
+}
+
+// refuseStream is refuse, but that the connection goes on: frames are not out of step by
+// what one request says, and others are under way.
+func (h *hygiene) refuseStream(ctx *fasthttp.RequestCtx, why refusal) {
+	h.refuse(ctx, why)
+	ctx.Response.Header.ResetConnectionClose()
 }

@@ -187,8 +187,8 @@ func TestHTTP2Requests(t *testing.T) {
 	})
 }
 
-// A head that is no request, or too long, gets the page and the line in the log that it gets
-// over HTTP/1.1, but its stream alone ends.
+// A head that is no request, or too long, or refused, gets the page and the line in the log that
+// it gets over HTTP/1.1, but its stream alone ends.
 func TestHTTP2UnreadableHeads(t *testing.T) {
 	s := startHTTP2(t, config{}, func(ctx *fasthttp.RequestCtx) { ctx.SetBodyString("answer") })
 	conn, err := tls.Dial("tcp", strings.TrimPrefix(s.url, "https://"), &tls.Config{RootCAs: s.ca.Pool(), NextProtos: []string{"h2"}})
@@ -216,6 +216,7 @@ func TestHTTP2UnreadableHeads(t *testing.T) {
 		{"fine", "GET", "1", "h", "200", "answer", `"GET / HTTP/2.0" 200 6`},
 		{"a method that is none", "G(T", "1", "h", "400", "400 Bad Request", `"-" 400 `},
 		{"another host", "GET", "1", "other", "400", "400 Bad Request", `"-" 400 `},
+		{"refused", "TRACE", "1", "h", "405", "405 Method Not Allowed", `"TRACE / HTTP/2.0" 405 `},
 		{"too much", "GET", strings.Repeat("a", maxHead), "h", "431", "431 Request Header Fields Too Large", `"-" 431 `},
 		{"too much of HEAD", "HEAD", strings.Repeat("a", maxHead), "h", "431", "", `"-" 431 `},
 		{"none of HEAD", "HEAD", "1", "other", "400", "", `"-" 400 `},
