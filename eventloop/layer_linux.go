@@ -20,18 +20,19 @@ func (nothingError) Temporary() bool { return true }
 // wire is the socket of the connection that a loop is at work on, for its Layer. A loop
 // has one, which every Layer in turn reads from and writes to.
 type wire struct {
-	fd  int
-	dry bool   // the last read took all that had come
-	out []byte // to be sent
+	fd   int
+	left int    // bytes that may still be read in this turn
+	dry  bool   // the last read took all that had come
+	out  []byte // to be sent
 }
 
-// take turns to another connection.
-func (w *wire) take(fd int) { w.fd, w.dry, w.out = fd, false, w.out[:0] }
+// take begins the turn of a connection.
+func (w *wire) take(fd int) { w.fd, w.left, w.dry, w.out = fd, turnBytes, false, w.out[:0] }
 
 // Read returns what has come. After a read that found less than there was room for it does not
-// look again: epoll will tell.
+// look again, nor when the turn is over: epoll will tell.
 func (w *wire) Read(p []byte) (int, error) {
-	if w.dry || len(p) == 0 {
+	if p = p[:min(len(p), w.left)]; w.dry || len(p) == 0 {
 		return 0, errNothing
 	}
 	n, errno := read(w.fd, p)
@@ -45,6 +46,7 @@ func (w *wire) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	w.dry = n < len(p)
+	w.left -= n
 	return n, nil
 }
 
@@ -63,8 +65,8 @@ func (w *wire) SetDeadline(time.Time) error      { return nil }
 func (w *wire) SetReadDeadline(time.Time) error  { return nil }
 func (w *wire) SetWriteDeadline(time.Time) error { return nil }
 
-// receive reads into l.in what has come on a connection, with nothing to be sent yet. ended
-// reports that nothing more will come.
+// receive reads into l.in what has come on a connection whose turn it is, with nothing to be
+// sent yet. ended reports that nothing more will come.
 func (l *loop) receive(fd int) (n int, ended bool) {
 	l.out = l.out[:0]
 	layer := l.entries[fd].layer
@@ -72,7 +74,6 @@ func (l *loop) receive(fd int) (n int, ended bool) {
 		n, errno := read(fd, l.in[:])
 		return n, n == 0 && errno != syscall.EAGAIN
 	}
-	l.wire.take(fd)
 	for n < len(l.in) {
 		m, err := layer.Read(l.in[n:])
 		n += m

@@ -22,7 +22,18 @@ type testLayer struct {
 	below *changingConn
 }
 
-type changingConn struct{ net.Conn }
+type changingConn struct {
+	net.Conn
+	inLoop atomic.Int64 // bytes that a loop has read
+}
+
+func (c *changingConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if _, ok := c.Conn.(*wire); ok {
+		c.inLoop.Add(int64(n))
+	}
+	return n, err
+}
 
 func (l *testLayer) Over(wire net.Conn) { l.below.Conn = wire }
 

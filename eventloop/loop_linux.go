@@ -21,6 +21,11 @@ const (
 	batch       = 64 // events taken at once
 )
 
+// turnBytes is how much of a connection with a Layer a loop reads before the others have their
+// turn: the longest record of TLS. Nothing else bounds what there is to do for one request: records
+// may be empty, hold one byte, or ask for new keys, which is dear.
+const turnBytes = inputBytes + 1<<10
+
 // loop is one goroutine and the connections that wait with it.
 //
 // The epoll instance is itself waited for by the runtime's poller, as one descriptor:
@@ -165,9 +170,11 @@ func (l *loop) setDate(now time.Time) {
 // connection with the rest. l.mu must be held.
 func (l *loop) handle(fd int, now time.Time) {
 	defer l.recoverPanic(fd)
-	if l.entries[fd].queue == nil {
+	e := &l.entries[fd]
+	if e.queue == nil {
 		return // not here any more, and the number perhaps that of something else
 	}
+	l.wire.take(fd)
 	for {
 		n, ended := l.receive(fd)
 		if n == 0 {
@@ -176,6 +183,8 @@ func (l *loop) handle(fd int, now time.Time) {
 			}
 			return
 		}
+		// A Layer may hold more than there was room for, of which epoll does not know.
+		more := n == len(l.in) && e.layer != nil
 		input, key, errno := l.answer(fd, l.in[:n], now)
 		switch {
 		case errno == syscall.EAGAIN:
@@ -186,10 +195,11 @@ func (l *loop) handle(fd int, now time.Time) {
 			l.handOver(fd, input, nil, key, ended)
 		case ended:
 			l.close(fd)
-		case n == len(l.in):
-			continue // a Layer may hold more, of which epoll does not know
 		default:
 			l.enqueue(stateIdle, fd, l.now)
+			if more {
+				continue // it ends: what is read in one turn is bounded
+			}
 		}
 		return
 	}
@@ -362,6 +372,7 @@ func (l *loop) dismiss(fd int) {
 	if e.queue == nil {
 		return
 	}
+	l.wire.take(fd)
 	n, ended := l.receive(fd)
 	errno := l.flush(fd)
 	if (n > 0 || !ended && l.stopped && e.queue == &l.queues[stateNew]) && (errno == 0 || errno == syscall.EAGAIN) {
