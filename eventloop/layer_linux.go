@@ -1,6 +1,7 @@
 package eventloop
 
 import (
+	"bytes"
 	"io"
 	"net"
 	"syscall"
@@ -82,6 +83,16 @@ func (l *loop) receive(fd int) (n int, ended bool) {
 		}
 	}
 	return n, false
+}
+
+// receiveMore is receive for what a Layer holds behind a full l.in. l.out, which the socket does not
+// take, stays, and what the Layer has to say comes behind it.
+func (l *loop) receiveMore(fd int) (input []byte, ended bool) {
+	unsent := bytes.Clone(l.out)
+	n, ended := l.receive(fd)
+	l.out = append(unsent, l.wire.out...)
+	l.wire.out = l.wire.out[:0]
+	return l.in[:n], ended
 }
 
 // seal passes l.out through the Layer of a connection, so that it is what the socket is to get,

@@ -55,6 +55,10 @@ func (s *testServer) serve(h *Handover) {
 	if _, err := h.Conn.Write(h.Output); err != nil {
 		return
 	}
+	if len(h.Output) > 0 && len(h.Input) == 0 && h.Detach(false) {
+		s.detached.Add(1)
+		return
+	}
 	var conn io.ReadWriter = h.Conn
 	if h.Layer != nil {
 		h.Layer.Over(h.Conn)

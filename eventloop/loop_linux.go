@@ -178,7 +178,10 @@ func (l *loop) handle(fd int, now time.Time) {
 	for {
 		n, ended := l.receive(fd)
 		if n == 0 {
-			if l.flush(fd) != 0 || ended { // a Layer may have something to say of its own
+			switch errno := l.flush(fd); { // a Layer may have something to say of its own
+			case errno == syscall.EAGAIN:
+				l.handOver(fd, nil, l.out, "", ended)
+			case errno != 0 || ended:
 				l.close(fd)
 			}
 			return
@@ -188,6 +191,9 @@ func (l *loop) handle(fd int, now time.Time) {
 		input, key, errno := l.answer(fd, l.in[:n], now)
 		switch {
 		case errno == syscall.EAGAIN:
+			if len(input) == 0 && more {
+				input, ended = l.receiveMore(fd)
+			}
 			l.handOver(fd, input, l.out, "", ended)
 		case errno != 0:
 			l.close(fd)

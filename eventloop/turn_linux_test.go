@@ -1,7 +1,9 @@
 package eventloop
 
 import (
+	"crypto/tls"
 	"io"
+	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -157,5 +159,41 @@ func TestLayerTurn(t *testing.T) {
 				t.Errorf("a request was answered when %d bytes of another client had been read", n)
 			}
 		})
+	}
+}
+
+// TestLayerRest: what a Layer holds of a client that does not take its answers goes to the server with
+// them: no event would tell of it.
+func TestLayerRest(t *testing.T) {
+	s := serveTLS(t, Options{Loops: 1})
+	s.trust.DynamicRecordSizingDisabled = true
+	warm := s.dial()
+	warm.send(request("/50000"))
+	warm.read("/50000")
+	c := s.dial()
+	eventually(t, "both to wait", func() bool { return s.Connections() == 2 })
+	socket := c.Conn.(*tls.Conn).NetConn().(*net.TCPConn)
+	if err := socket.SetReadBuffer(16 << 10); err != nil {
+		t.Fatal(err)
+	}
+	one, release := s.hold()
+	defer release()
+	fd := c.waiting(one)
+	// Two requests fill the buffer of the loop, and the third is in the same record as the second.
+	text := strings.Repeat(sized("/50000", inputBytes/2), 3)
+	before := s.handed.Load()
+	c.send(text[:inputBytes/2])
+	c.send(text[inputBytes/2:])
+	awaitUnread(t, fd, len(text))
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, 16<<10); err != nil {
+		t.Fatal(err)
+	}
+	release()
+	eventually(t, "the connection to go to the server", func() bool { return s.handed.Load() > before })
+	if err := socket.SetReadBuffer(1 << 20); err != nil { // it would take seconds otherwise
+		t.Fatal(err)
+	}
+	for range 3 {
+		c.read("/50000")
 	}
 }
