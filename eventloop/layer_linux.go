@@ -30,6 +30,9 @@ type wire struct {
 // take begins the turn of a connection.
 func (w *wire) take(fd int) { w.fd, w.left, w.dry, w.out = fd, turnBytes, false, w.out[:0] }
 
+// touched reports whether anything was read in this turn.
+func (w *wire) touched() bool { return w.left < turnBytes }
+
 // Read returns what has come. After a read that found less than there was room for it does not
 // look again, nor when the turn is over: epoll will tell.
 func (w *wire) Read(p []byte) (int, error) {

@@ -178,6 +178,7 @@ func (l *loop) handle(fd int, now time.Time) {
 	for {
 		n, ended := l.receive(fd)
 		if n == 0 {
+			e.begun = e.begun || l.wire.touched()
 			switch errno := l.flush(fd); { // a Layer may have something to say of its own
 			case errno == syscall.EAGAIN:
 				l.handOver(fd, nil, l.out, "", ended)
@@ -315,7 +316,9 @@ func (l *loop) handOver(fd int, input, output []byte, key string, ended bool) {
 	l.forget(fd)
 	h := &Handover{Layer: layer, New: isNew, Since: since, keeper: l.owner, ended: ended, detached: -1}
 	if len(input) == 0 && len(output) == 0 {
-		h.call = FirstCall
+		if h.Last = layer != nil; !h.Last {
+			h.call = FirstCall
+		}
 	}
 	h.Input, h.Output = append([]byte(nil), input...), append([]byte(nil), output...)
 	h.Recorder = Recorder{answers: l.owner.options.Answers, key: key}
@@ -346,8 +349,9 @@ func (l *loop) forget(fd int) {
 	delete(l.peers, fd)
 }
 
-// drain ends the loop: requests that arrive within LastCall are handed over, connections
-// that have not had one yet are as well, for FirstCall, and the others are closed.
+// drain ends the loop: requests that arrive within LastCall are handed over, connections that
+// have not had one yet are as well, for FirstCall, and those with a part of a record, for
+// LastCall. The others are closed.
 func (l *loop) drain() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -371,7 +375,7 @@ func (l *loop) drain() {
 }
 
 // dismiss hands a connection over with the request that has come on it, or without one if
-// it is new and the loop ends, and else closes it. l.mu must be held.
+// the loop ends and it is new or the request may be on its way. Else it closes it. l.mu must be held.
 func (l *loop) dismiss(fd int) {
 	defer l.recoverPanic(fd)
 	e := &l.entries[fd]
@@ -380,8 +384,9 @@ func (l *loop) dismiss(fd int) {
 	}
 	l.wire.take(fd)
 	n, ended := l.receive(fd)
+	comes := e.queue == &l.queues[stateNew] || e.begun || l.wire.touched()
 	errno := l.flush(fd)
-	if (n > 0 || !ended && l.stopped && e.queue == &l.queues[stateNew]) && (errno == 0 || errno == syscall.EAGAIN) {
+	if (n > 0 || comes && l.stopped && !ended) && (errno == 0 || errno == syscall.EAGAIN) {
 		l.handOver(fd, l.in[:n], l.out, "", ended)
 	} else {
 		l.close(fd)

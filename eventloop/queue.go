@@ -15,6 +15,7 @@ const (
 // entry is a connection that waits, at the index of its descriptor.
 type entry struct {
 	layer      Layer         // nil for none
+	begun      bool          // of its next request something has come, not enough for the Layer
 	queue      *queue        // nil: not here
 	since      time.Duration // when the wait began, on the listener's clock
 	prev, next int32         // descriptors plus one, 0: none
@@ -29,7 +30,7 @@ type queue struct {
 
 // join puts the entry of descriptor fd at the end of q.
 func (e *entry) join(q *queue, entries []entry, fd int, now time.Duration) {
-	e.queue, e.since, e.prev, e.next = q, now, q.tail, 0
+	e.queue, e.since, e.begun, e.prev, e.next = q, now, false, q.tail, 0
 	if q.tail != 0 {
 		entries[q.tail-1].next = int32(fd) + 1
 	} else {

@@ -1,6 +1,8 @@
 package eventloop
 
 import (
+	"bufio"
+	"bytes"
 	"crypto/tls"
 	"io"
 	"net"
@@ -195,5 +197,65 @@ func TestLayerRest(t *testing.T) {
 	}
 	for range 3 {
 		c.read("/50000")
+	}
+}
+
+// halfConn sends half of what is written next, and keeps the rest.
+type halfConn struct {
+	net.Conn
+	half bool
+	rest []byte
+}
+
+func (c *halfConn) Write(p []byte) (int, error) {
+	if !c.half {
+		return c.Conn.Write(p)
+	}
+	c.half, c.rest = false, bytes.Clone(p[len(p)/2:])
+	_, err := c.Conn.Write(p[:len(p)/2])
+	return len(p), err
+}
+
+// TestLayerCloseWithinRecord: a request whose record has come in part when the loops end is answered,
+// as one without TLS is.
+func TestLayerCloseWithinRecord(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		seen bool // by the loop, before the end
+	}{
+		{"before the end", true},
+		{"within the last call", false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			s := serveTLS(t, Options{Loops: 1})
+			plain := s.testServer.dial()
+			half := &halfConn{Conn: plain.Conn}
+			conn := tls.Client(half, s.trust)
+			c := &client{t, conn, bufio.NewReader(conn)}
+			c.send(request("/back"))
+			c.read("/back")
+			eventually(t, "the connection to wait", func() bool { return s.Connections() == 1 })
+			one, release := s.hold()
+			defer release()
+			fd, before := c.waiting(one), s.handed.Load()
+			half.half = true
+			c.send(request("/a"))
+			awaitUnread(t, fd, 1)
+			if row.seen {
+				release()
+				eventually(t, "the part to be read", func() bool {
+					one.mu.Lock()
+					defer one.mu.Unlock()
+					return one.entries[fd].begun
+				})
+			}
+			s.Keeper.Close()
+			release()
+			eventually(t, "the connection to go to the server", func() bool { return s.handed.Load() > before })
+			if _, err := half.Conn.Write(half.rest); err != nil {
+				t.Fatal(err)
+			}
+			c.read("/a")
+		})
 	}
 }
