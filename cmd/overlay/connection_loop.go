@@ -53,9 +53,11 @@ func newHandedOver(h *eventloop.Handover, limits *timeouts) *connection {
 	if c.patience = patienceWithOther; h.Recorder.Wants() {
 		c.patience = patienceWithPlain
 	}
-	if h.New {
+	switch {
+	case h.New:
 		c.since -= time.Since(h.Since)
-	} else {
+	case len(c.input) == 0: // stays new: fasthttp takes the next read for one within a request
+	default:
 		c.enter(phaseIdle)
 	}
 	c.stopping.Store(h.Last)

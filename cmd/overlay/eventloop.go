@@ -138,13 +138,12 @@ func (s *site) serveHandedOver(h *eventloop.Handover, limits *timeouts) {
 	}
 	defer s.recoverConn(c)
 	if len(h.Output) > 0 {
-		_, err := inner.Write(h.Output)
-		if err != nil || !asked {
-			if err == nil {
-				inner.detach(false)
-			}
+		if _, err := inner.Write(h.Output); err != nil || !asked && inner.detach(false) {
 			_ = inner.Close()
 			return
+		}
+		if !asked { // the loops end, or descriptors do
+			inner.stopping.Store(true)
 		}
 	}
 	s.serveConn(c)
