@@ -119,8 +119,9 @@ type connection struct {
 	// linger asks Close to let the client read the last response first.
 	linger atomic.Bool
 
-	// waiting is true while Read waits for the first byte of a request; stopping asks
-	// that Read to wait for lastCall at most, and to end the connection then.
+	// waiting is true while Read waits for the first byte of a request, and until fasthttp knows of it:
+	// TLS may need more than one Read, and time. stopping asks that Read to wait for lastCall at
+	// most, and to end the connection then.
 	waiting, stopping atomic.Bool
 
 	// heard is true once a byte has come; dismissed asks Read to end as stopping does, see
@@ -172,6 +173,7 @@ func connectionState(c net.Conn, state fasthttp.ConnState) {
 	}
 	switch state {
 	case fasthttp.StateActive:
+		inner.waiting.Store(false)
 		// fasthttp calls a new connection active before it reads: that one stays new.
 		if inner.phase != phaseNew {
 			inner.enter(phaseHead)
@@ -194,7 +196,7 @@ func (c *connection) Read(p []byte) (int, error) {
 	return c.readWithin(p)
 }
 
-func (c *connection) readWithin(p []byte) (int, error) {
+func (c *connection) readWithin(p []byte) (n int, err error) {
 	if len(c.input) > 0 {
 		return c.readInput(p), nil
 	}
@@ -211,7 +213,11 @@ func (c *connection) readWithin(p []byte) (int, error) {
 	waits := c.phase == phaseIdle || c.phase == phaseNew
 	if waits {
 		c.waiting.Store(true)
-		defer c.waiting.Store(false)
+		defer func() {
+			if err != nil || c.phase != phaseIdle {
+				c.waiting.Store(false)
+			}
+		}()
 	}
 	for {
 		if waits && c.stopping.Load() || c.dismissed.Load() {

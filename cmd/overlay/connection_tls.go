@@ -84,6 +84,9 @@ func (c *tlsConnection) Read(p []byte) (int, error) {
 	if n > 0 && !c.heard.Load() {
 		c.heard.Store(true)
 	}
+	if err != nil {
+		c.inner.waiting.Store(false)
+	}
 	if err == errDetached {
 		return n, err
 	}
