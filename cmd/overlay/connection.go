@@ -101,13 +101,14 @@ type connection struct {
 
 	// Of a connection from an event loop, see connection_loop.go; nil and empty otherwise.
 	handover *eventloop.Handover
-	input    []byte      // was read before, and comes first
-	goesBack bool        // the next request is for the loop
-	fromFile bool        // the response under way is one that a loop could give the next time
-	inARow   int         // such responses since the last other one
-	patience int         // so many of them send the connection back
-	sealed   bool        // TLS lies above: what passes here is no response
-	left     atomic.Bool // goes on in a loop
+	input    []byte // was read before, and comes first
+	goesBack bool   // the next request is for the loop
+	fromFile bool   // the response under way is one that a loop could give the next time
+	inARow   int    // such responses since the last other one
+	patience int    // so many of them send the connection back
+	sealed   bool   // TLS lies above: what passes here is no response
+
+	whereabouts atomic.Int32 // see detach
 
 	writer writeWatch
 	raw    rawConnection // see SyscallConn

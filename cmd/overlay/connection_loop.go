@@ -119,16 +119,26 @@ func (c *connection) records() bool { return c.handover != nil && c.handover.Rec
 func (c *connection) takesDown() bool { return c.handover != nil && c.handover.Recorder.Takes() }
 
 // detach lets the connection go back to its loop, and reports whether it does. If it
-// does not it stays for good: the server is stopping, or short of descriptors.
+// does not it stays for good: the server is stopping, or short of descriptors. Whoever closes it from
+// another goroutine does so before, and then it stays, or finds that it has left.
 func (c *connection) detach(waited bool) bool {
 	c.goesBack = false
-	if c.handover.Detach(waited) {
-		c.left.Store(true)
-		return true
+	if c.whereabouts.CompareAndSwap(stays, left) {
+		if c.handover.Detach(waited) {
+			return true
+		}
+		c.whereabouts.Store(stays)
 	}
 	c.handover = nil
 	return false
 }
+
+// Whereabouts of a connection.
+const (
+	stays int32 = iota
+	left        // goes on in a loop, with its TLS
+	ended       // TLS has been closed
+)
 
 // idleLimit is how long to wait for the next request: until the connection goes back,
 // if it can and would not time out before.

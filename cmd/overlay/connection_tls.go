@@ -111,7 +111,10 @@ func (c *tlsConnection) Write(p []byte) (int, error) {
 // Close leaves a connection that waits for a request to its Read, as connection does, and TLS
 // as it is when it goes on in an event loop.
 func (c *tlsConnection) Close() error {
-	if c.inner.waiting.Load() || c.inner.left.Load() {
+	if c.inner.waiting.Load() {
+		return c.inner.Close()
+	}
+	if !c.inner.whereabouts.CompareAndSwap(stays, ended) && c.inner.whereabouts.Load() == left {
 		return c.inner.Close()
 	}
 	return c.Conn.Close()

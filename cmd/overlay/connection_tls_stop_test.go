@@ -123,3 +123,92 @@ func TestLoopOutputLastCall(t *testing.T) {
 		})
 	}
 }
+
+// TestCloseBehindRead: a request that has been read is answered, although whoever stops the server closes
+// the connection before fasthttp knows of it.
+func TestCloseBehindRead(t *testing.T) {
+	limits := &timeouts{header: long, keepAlive: long, socket: long}
+	for _, row := range []struct {
+		name string
+		pair func() (client net.Conn, c net.Conn)
+	}{
+		{"plain", func() (net.Conn, net.Conn) {
+			client, accepted := tcpPair(t)
+			return client, newConnection(accepted, limits)
+		}},
+		{"TLS", func() (net.Conn, net.Conn) {
+			client, _, c := tlsPair(t)
+			c.inner.timeouts = limits
+			return client, c
+		}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			client, c := row.pair()
+			connectionState(c, fasthttp.StateActive)
+			connectionOf(c).phase = phaseHead
+			connectionState(c, fasthttp.StateIdle)
+			send(t, client, plainGet)
+			if n, err := c.Read(make([]byte, 100)); n != len(plainGet) || err != nil {
+				t.Fatalf("Read = %d, %v", n, err)
+			}
+			if err := c.Close(); err != nil { // by closeIdleConns
+				t.Fatal(err)
+			}
+			connectionState(c, fasthttp.StateActive)
+			send(t, c, "answer")
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+			if b, err := io.ReadAll(client); string(b) != "answer" || err != nil {
+				t.Errorf("the client read %q, %v", b, err)
+			}
+		})
+	}
+}
+
+// hookConn calls written before each write.
+type hookConn struct {
+	net.Conn
+	written func()
+}
+
+func (c *hookConn) Write(p []byte) (int, error) {
+	c.written()
+	return c.Conn.Write(p)
+}
+
+// TestTLSCloseOrLeave: a connection does not go to a loop while somebody closes its TLS, whose alert would
+// go to another client of the loop, and its TLS is left alone once it has gone.
+func TestTLSCloseOrLeave(t *testing.T) {
+	pair := func() (client net.Conn, c *tlsConnection) {
+		keeper, err := eventloop.NewKeeper(eventloop.Options{Serve: func(h *eventloop.Handover) { _ = h.Conn.Close() }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(keeper.Close)
+		client, counted, c := tlsPair(t)
+		c.inner.handover = keeper.Lend(counted.Conn.(*net.TCPConn), c.tlsLayer)
+		return client, c
+	}
+	client, c := pair()
+	left := false
+	c.inner.Conn = &hookConn{c.inner.Conn, func() { left = c.inner.detach(false) }}
+	if err := c.Close(); err != nil || left {
+		t.Errorf("Close = %v, left in the middle: %v", err, left)
+	}
+	if _, err := client.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("read %v, want the end in order", err)
+	}
+
+	client, c = pair()
+	h := c.inner.handover
+	c.inner.Conn = &hookConn{c.inner.Conn, func() { t.Error("something is sent") }}
+	if !c.inner.detach(false) {
+		t.Fatal("not detached")
+	}
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+	h.Return()
+	_ = client.Close()
+}
