@@ -6,6 +6,7 @@ package load
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -22,7 +23,7 @@ type Fate int
 
 const (
 	Answered Fate = iota // a complete response came
-	Refused              // no connection: the server never saw the request
+	Refused              // no connection, or no TLS: the server never saw the request
 	Dropped              // the connection ended before the first byte of a response
 	Cut                  // the connection ended within the response
 )
@@ -49,6 +50,7 @@ type Outcome struct {
 type Client struct {
 	Addr    string        // host:port
 	Timeout time.Duration // of one request; 0 means a minute
+	TLS     *tls.Config   // nil for plain HTTP
 	conn    net.Conn
 	reader  *bufio.Reader
 }
@@ -67,7 +69,7 @@ func (c *Client) Do(method, target, fields string, body []byte) Outcome {
 		timeout = time.Minute
 	}
 	if c.conn == nil {
-		conn, err := net.DialTimeout("tcp", c.Addr, timeout)
+		conn, err := c.dial(timeout)
 		if err != nil {
 			o.Fate, o.Err, o.Ended = Refused, err, time.Now()
 			return o
@@ -81,6 +83,15 @@ func (c *Client) Do(method, target, fields string, body []byte) Outcome {
 		c.Close()
 	}
 	return o
+}
+
+// dial opens a connection, with TLS if there is to be any: who gets none has sent no request.
+func (c *Client) dial(timeout time.Duration) (net.Conn, error) {
+	dialer := &net.Dialer{Timeout: timeout}
+	if c.TLS != nil {
+		return tls.DialWithDialer(dialer, "tcp", c.Addr, c.TLS)
+	}
+	return dialer.Dial("tcp", c.Addr)
 }
 
 // exchange sends the request and reads the response into o.
@@ -130,6 +141,8 @@ func (c *Client) Close() {
 // Account holds the outcome of every request that was sent. It may be read
 // while it grows.
 type Account struct {
+	TLS *tls.Config // of the clients of Run; nil for plain HTTP
+
 	mu       sync.Mutex // guards outcomes
 	outcomes []Outcome
 }
@@ -144,7 +157,7 @@ func (a *Account) Run(ctx context.Context, addr string, clients int, target func
 	n := 0
 	for range clients {
 		wait.Go(func() {
-			client := Client{Addr: addr}
+			client := Client{Addr: addr, TLS: a.TLS}
 			defer client.Close()
 			for ctx.Err() == nil {
 				mu.Lock()
