@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -25,6 +26,24 @@ func listingRoot(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return dir
+}
+
+// TestListingAtOnce is for the race detector: many ask for one directory at the same time.
+func TestListingAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "docs/a.txt", "a")
+	s := serve(t, Options{Root: dir, Listing: true})
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 20 {
+				if got := s.get("/docs/"); got.status != 200 {
+					t.Errorf("got %d", got.status)
+				}
+			}
+		})
+	}
+	all.Wait()
 }
 
 func TestListing(t *testing.T) {

@@ -29,9 +29,14 @@ func openBeneathDir(dir string) *os.File {
 }
 
 // openat2 opens name below dirfd. The name's slice must have room for one more
-// byte, which becomes its NUL; unlike unix.Openat2 nothing is allocated.
+// byte, which becomes its NUL; unlike unix.Openat2 nothing is allocated. Where that byte
+// is a NUL already nothing is written: the name of an entry is opened by many at once.
 func openat2(dirfd int, name []byte, flags, resolve uint64) (int, syscall.Errno) {
-	name = append(name, 0)
+	if n := len(name); n < cap(name) && name[:n+1][n] == 0 {
+		name = name[:n+1]
+	} else {
+		name = append(name, 0)
+	}
 	how := unix.OpenHow{Flags: flags | unix.O_CLOEXEC, Resolve: resolve}
 	for try := 0; ; try++ {
 		fd, _, errno := unix.Syscall6(unix.SYS_OPENAT2, uintptr(dirfd), uintptr(unsafe.Pointer(&name[0])),
