@@ -73,12 +73,12 @@ func (l *tlsConnectionListener) Accept() (net.Conn, error) {
 // Read reports the end of the connection within a body, as connection does: whether
 // it came with a closing alert or without, crypto/tls calls it io.EOF.
 func (c *tlsConnection) Read(p []byte) (int, error) {
+	if len(c.input) > 0 {
+		return c.readInput(p), nil
+	}
 	if c.inner.phase == phaseBody && c.inner.body.feign() {
 		p[0] = 0
 		return 1, nil
-	}
-	if len(c.input) > 0 {
-		return c.readInput(p), nil
 	}
 	n, err := c.Conn.Read(p)
 	if n > 0 && !c.heard.Load() {

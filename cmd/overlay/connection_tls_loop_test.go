@@ -239,3 +239,24 @@ func TestTLSLoopStopSilent(t *testing.T) {
 		t.Errorf("read: %v, want the end, in order", err)
 	}
 }
+
+// TestTLSInputWithinBody: what a loop has read of a body comes before the byte that fasthttp gets in place of
+// one that has not come.
+func TestTLSInputWithinBody(t *testing.T) {
+	_, _, c := tlsPair(t)
+	c.input = []byte("ab")
+	if err := c.inner.SetReadDeadline(time.Time{}); err != nil { // the head is complete
+		t.Fatal(err)
+	}
+	var got []byte
+	for range 3 {
+		b := make([]byte, 1)
+		if n, err := c.Read(b); n != 1 || err != nil {
+			t.Fatalf("Read = %d, %v", n, err)
+		}
+		got = append(got, b...)
+	}
+	if string(got) != "ab\x00" {
+		t.Errorf("read %q", got)
+	}
+}

@@ -145,6 +145,7 @@ func (s *site) serveHandedOver(h *eventloop.Handover, limits *timeouts) {
 		if !asked { // the loops end, or descriptors do
 			inner.stopping.Store(true)
 		}
+		h.Output = nil // it would be held as long as the connection
 	}
 	s.serveConn(c)
 }
