@@ -88,7 +88,7 @@ func TestTurn(t *testing.T) {
 	fd := c.waiting(one)
 	const requests = 16 * inputBytes / 64
 	sent := c.sendInRecords(strings.Repeat(sized("/a", 64), requests), inputBytes)
-	awaitUnread(t, fd, 3*inputBytes)
+	awaitUnread(t, fd, 2*inputBytes)
 	warm.send(request("/a"))
 	release()
 	warm.read("/a")
@@ -147,7 +147,7 @@ func TestLayerTurn(t *testing.T) {
 				requests = inputBytes / 64 // the rest is dear
 			}
 			sent := c.sendInRecords(strings.Repeat(sized("/a", 64), requests), row.record)
-			awaitUnread(t, fd, 3*turnBytes)
+			awaitUnread(t, fd, 2*turnBytes)
 			warm.send(request("/a"))
 			release()
 			warm.read("/a")
