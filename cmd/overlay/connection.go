@@ -109,6 +109,7 @@ type connection struct {
 	sealed   bool   // TLS lies above: what passes here is no response
 
 	whereabouts atomic.Int32 // see detach
+	socket      socket
 
 	writer writeWatch
 	raw    rawConnection // see SyscallConn
@@ -205,7 +206,7 @@ func (c *connection) readWithin(p []byte) (n int, err error) {
 		return readNow(c.Conn, p)
 	}
 	if c.phase == phaseOwner {
-		return c.Conn.Read(p)
+		return c.readSocket(p)
 	}
 	if c.goesBack && c.phase == phaseIdle && c.detach(false) { // not in the middle of a pipelined request
 		return 0, errDetached
@@ -233,7 +234,7 @@ func (c *connection) readWithin(p []byte) (n int, err error) {
 		if c.phase == phaseBody && c.body.interrupted.Load() {
 			return 0, errInterrupted
 		}
-		n, err := c.Conn.Read(p)
+		n, err := c.readSocket(p)
 		c.firstBytes(n)
 		c.received += int64(n)
 		if err == nil || n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {

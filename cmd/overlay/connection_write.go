@@ -66,7 +66,7 @@ func (c *connection) Write(p []byte) (written int, err error) {
 	}
 	for {
 		c.writer.arm(c)
-		n, err := c.Conn.Write(p[written:])
+		n, err := c.writeSocket(p[written:])
 		written += n
 		if err == nil {
 			c.writer.moved = 0
