@@ -39,7 +39,7 @@ func (w *wire) Read(p []byte) (int, error) {
 	if p = p[:min(len(p), w.left)]; w.dry || len(p) == 0 {
 		return 0, errNothing
 	}
-	n, errno := read(w.fd, p)
+	n, errno := Receive(w.fd, p)
 	switch {
 	case errno == syscall.EAGAIN:
 		w.dry = true
@@ -75,7 +75,7 @@ func (l *loop) receive(fd int) (n int, ended bool) {
 	l.out = l.out[:0]
 	layer := l.entries[fd].layer
 	if layer == nil {
-		n, errno := read(fd, l.in[:])
+		n, errno := Receive(fd, l.in[:])
 		return n, n == 0 && errno != syscall.EAGAIN
 	}
 	for n < len(l.in) {

@@ -299,7 +299,7 @@ func (l *loop) flush(fd int) syscall.Errno {
 		return syscall.EIO
 	}
 	for len(l.out) > 0 {
-		n, errno := write(fd, l.out)
+		n, errno := Send(fd, l.out)
 		if errno != 0 {
 			return errno
 		}
@@ -330,7 +330,7 @@ func (l *loop) close(fd int) {
 	if layer := l.entries[fd].layer; layer != nil {
 		l.wire.take(fd)
 		if layer.Close() == nil && len(l.wire.out) > 0 {
-			_, _ = write(fd, l.wire.out) // who does not take that does not need it
+			_, _ = Send(fd, l.wire.out) // who does not take that does not need it
 		}
 	}
 	l.forget(fd)

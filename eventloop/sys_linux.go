@@ -11,7 +11,9 @@ import (
 // The calls of this file go straight to the kernel, past the scheduler: they are made
 // on sockets that do not block, so that there is nothing to tell it.
 
-func read(fd int, p []byte) (int, syscall.Errno) {
+// Receive reads what has come on a socket that does not block, without telling the scheduler. With
+// EAGAIN nothing has; 0 bytes without an error are the end. p must not be empty.
+func Receive(fd int, p []byte) (int, syscall.Errno) {
 	for {
 		n, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), 0, 0, 0)
 		if errno == 0 {
@@ -23,7 +25,9 @@ func read(fd int, p []byte) (int, syscall.Errno) {
 	}
 }
 
-func write(fd int, p []byte) (int, syscall.Errno) {
+// Send writes what a socket that does not block takes of p, without telling the scheduler. With EAGAIN
+// it takes nothing. p must not be empty.
+func Send(fd int, p []byte) (int, syscall.Errno) {
 	for {
 		n, _, errno := syscall.RawSyscall6(syscall.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), syscall.MSG_NOSIGNAL, 0, 0)
 		if errno == 0 {

@@ -5,7 +5,8 @@ import (
 	"net"
 	"os"
 	"syscall"
-	"unsafe"
+
+	"overlay/eventloop"
 )
 
 // socket reads and writes the socket of a connection by calls that the scheduler is not told
@@ -35,7 +36,7 @@ func (c *connection) readSocket(p []byte) (int, error) {
 	}
 	t := &c.socket.in
 	if t.do == nil {
-		t.do = func(fd uintptr) bool { return t.call(syscall.SYS_RECVFROM, fd, 0) }
+		t.do = func(fd uintptr) bool { return t.call(eventloop.Receive, fd) }
 	}
 	t.p = p
 	err := c.socket.raw.Read(t.do)
@@ -58,7 +59,7 @@ func (c *connection) writeSocket(p []byte) (written int, err error) {
 	}
 	t := &c.socket.out
 	if t.do == nil {
-		t.do = func(fd uintptr) bool { return t.call(syscall.SYS_SENDTO, fd, syscall.MSG_NOSIGNAL) }
+		t.do = func(fd uintptr) bool { return t.call(eventloop.Send, fd) }
 	}
 	for written < len(p) {
 		t.p = p[written:]
@@ -76,18 +77,9 @@ func (c *connection) writeSocket(p []byte) (written int, err error) {
 }
 
 // call reports false when the socket has nothing to read or no room, and is to be waited for.
-func (t *transfer) call(number, fd, flags uintptr) bool {
-	for {
-		n, _, errno := syscall.RawSyscall6(number, fd, uintptr(unsafe.Pointer(&t.p[0])), uintptr(len(t.p)), flags|syscall.MSG_DONTWAIT, 0, 0)
-		switch errno {
-		case syscall.EINTR:
-		case syscall.EAGAIN:
-			return false
-		default:
-			t.n, t.errno = int(n), errno
-			return true
-		}
-	}
+func (t *transfer) call(transfer func(int, []byte) (int, syscall.Errno), fd uintptr) bool {
+	t.n, t.errno = transfer(int(fd), t.p)
+	return t.errno != syscall.EAGAIN
 }
 
 // open reports whether c is one that calls can be made on.
