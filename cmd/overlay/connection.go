@@ -200,7 +200,7 @@ func (c *connection) Read(p []byte) (int, error) {
 
 func (c *connection) readWithin(p []byte) (n int, err error) {
 	if len(c.input) > 0 {
-		return c.readInput(p), nil
+		return c.readInput(&c.input, p), nil
 	}
 	if c.nowait {
 		return readNow(c.Conn, p)

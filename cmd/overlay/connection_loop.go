@@ -64,23 +64,13 @@ func newHandedOver(h *eventloop.Handover, limits *timeouts) *connection {
 	return c
 }
 
-// readInput returns what the loop has read.
-func (c *tlsConnection) readInput(p []byte) int {
-	n := copy(p, c.input)
-	if c.input = c.input[n:]; len(c.input) == 0 {
-		c.input = nil
+// readInput returns what the loop has read: input, which is c's or that of the TLS above.
+func (c *connection) readInput(input *[]byte, p []byte) int {
+	n := copy(p, *input)
+	if *input = (*input)[n:]; len(*input) == 0 {
+		*input = nil
 	}
-	c.inner.received += int64(n)
-	return n
-}
-
-// readInput returns what the loop has read.
-func (c *connection) readInput(p []byte) int {
-	n := copy(p, c.input)
-	if c.input = c.input[n:]; len(c.input) == 0 {
-		c.input = nil
-	}
-	if c.phase == phaseNew {
+	if c.phase == phaseNew { // not with TLS: that has begun before it goes to a loop
 		c.enter(phaseHead)
 	}
 	c.received += int64(n)

@@ -74,7 +74,7 @@ func (l *tlsConnectionListener) Accept() (net.Conn, error) {
 // it came with a closing alert or without, crypto/tls calls it io.EOF.
 func (c *tlsConnection) Read(p []byte) (int, error) {
 	if len(c.input) > 0 {
-		return c.readInput(p), nil
+		return c.inner.readInput(&c.input, p), nil
 	}
 	if c.inner.phase == phaseBody && c.inner.body.feign() {
 		p[0] = 0
